@@ -60,12 +60,14 @@ type Origin struct {
 // Row is one record on its way through a chain. One Row is reused for all
 // records of a chain; operators read and write it but never keep it.
 type Row struct {
-	Slots  []Value   // the chain's register file; the plan knows what is where
-	Key    Value     // $key
-	Time   Timestamp // $ts
-	Op     Op        // $op
-	Window Window    // $window, set by windowed steps
-	Origin *Origin   // nil behind the first stateful step
+	Slots    []Value   // the chain's register file; the plan knows what is where
+	Key      Value     // $key
+	KeyBytes []byte    // order-preserving encoding of $key, set behind a keyed exchange
+	Group    KeyGroup  // of KeyBytes
+	Time     Timestamp // $ts
+	Op       Op        // $op
+	Window   Window    // $window, set by windowed steps
+	Origin   *Origin   // where it was read; its Headers, Key and Value end at the first exchange
 }
 
 // Window is the time span [Start, End).

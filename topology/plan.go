@@ -1,0 +1,210 @@
+package topology
+
+import (
+	"time"
+
+	"kstream/codec"
+	"kstream/expr"
+	"kstream/record"
+)
+
+// Plan is what runs: chains of fused operators, connected by exchanges. It is
+// what `kstream graph --physical` prints, and holds everything that operators,
+// sources, sinks and the runtime need to know; they never look at the Spec's
+// expressions.
+type Plan struct {
+	Spec           *Spec
+	Name           string
+	MaxParallelism int
+	Chains         []*Chain // every chain stands behind the chains that feed it
+	Exchanges      []*Exchange
+	Sources        []*Source
+	Sinks          []*Sink
+	Stateful       []*Node // nodes with state, in order of their uid
+}
+
+// Chain is a tree of fused operators that one task runs without a channel, a
+// lock or a copy in between. Rows enter at Roots. Exactly one of Source and
+// Input is set.
+type Chain struct {
+	ID          int
+	Name        string
+	Source      *Source
+	Input       *Exchange
+	Slots       int // size of the register file
+	Roots       []*Node
+	Parallelism int  // 0 is the pipeline's
+	NeedsKey    bool // row.Key is read before a stateful node sets it: decode it behind the exchange
+}
+
+// Source is one source with what the plan reads of its records.
+type Source struct {
+	Spec      *SourceSpec
+	Chain     *Chain
+	Wants     []codec.JSONWant // format json: paths to scan, with their slots
+	ValueSlot int              // format string and bytes: slot of the whole value; -1 if nobody reads it
+	NeedsKey  bool             // $key is read: decode the record key
+	EventTime *expr.Program    // nil is the record's own timestamp
+	// Generate: the programs of the key and the record, nil otherwise. The
+	// record's fields are in Assign, with their slots.
+	GenerateKey *expr.Program
+	Assign      []Assign
+}
+
+// ExchangeKind is how rows are routed.
+type ExchangeKind uint8
+
+// The kinds. Hash routes by key group, Forward keeps the subtask number (modulo
+// the receiver's parallelism), Rebalance takes turns, Broadcast copies to all.
+const (
+	ExchangeHash ExchangeKind = iota
+	ExchangeForward
+	ExchangeRebalance
+	ExchangeBroadcast
+)
+
+// String is the word in the physical graph.
+func (k ExchangeKind) String() string {
+	return [...]string{"hash", "forward", "rebalance", "broadcast"}[k]
+}
+
+// Exchange moves rows from one or more chains to the subtasks of one chain. It
+// carries only the columns that the receiver reads: column i stands in slot i
+// of the receiver.
+type Exchange struct {
+	ID   int
+	Kind ExchangeKind
+	Ends []*ExchangeEnd
+	To   *Chain
+}
+
+// ExchangeEnd is where a chain puts rows into an exchange.
+type ExchangeEnd struct {
+	Exchange *Exchange
+	Chain    *Chain
+	Columns  []int // sender's slots, in the order of the receiver's slots
+}
+
+// NodeKind is the closed set of operators; operator.Build is the switch over it.
+type NodeKind uint8
+
+// The operators. NodeAssign is map, set and everything else that only computes
+// columns; project, drop and rename leave nothing to run.
+const (
+	NodeFilter NodeKind = iota
+	NodeAssign
+	NodeFlatMap
+	NodeKey
+	NodeExchange
+	NodeLog
+	NodeAggregate
+	NodeWindow
+	NodeSink
+)
+
+// Node is one operator of a chain.
+type Node struct {
+	UID     string // names the node in errors, metrics and state
+	Kind    NodeKind
+	At      Span // of the operator word
+	OnError OnErrorSpec
+	When    *expr.Program // nil is always; when it is not true the row passes unchanged
+
+	Filter    *expr.Program
+	Assign    []Assign
+	FlatMap   *FlatMap
+	Key       *Key
+	Exchange  *ExchangeEnd
+	Log       *Log
+	Aggregate *Aggregate // of NodeAggregate and NodeWindow
+	Window    *Window    // of NodeWindow
+	Sink      *Sink
+	Encode    *Encode // of NodeSink: how this chain's rows become the sink's records
+
+	Next []*Node // who takes the results, in order
+	Late []*Node // NodeWindow: who takes late rows
+}
+
+// Assign computes one column.
+type Assign struct {
+	Slot    int
+	Program *expr.Program
+}
+
+// FlatMap makes one row per element. Element and Index are slots (-1: not read).
+type FlatMap struct {
+	Each      *expr.Program
+	Element   int
+	Index     int
+	KeepEmpty bool // an empty or null list gives one row with a null element
+}
+
+// Key sets $key: one program, or named parts that make an object.
+type Key struct {
+	Program *expr.Program
+	Names   []string
+	Parts   []*expr.Program
+}
+
+// Log writes a line for rows, at most one every Every.
+type Log struct {
+	Text  []string
+	Holes []*expr.Program
+	Level string
+	Every time.Duration
+}
+
+// Aggregate is the accumulators of a step and the columns made of them. The
+// results of Calls are Env.Acc; call i has Acc == i.
+type Aggregate struct {
+	Calls   []expr.AggregateCall
+	Names   []string // output fields, for inspection
+	Outputs []Assign
+	Emit    string // append | update
+	Layout  int    // version of the state layout
+	Finger  string // the fingerprint text of this node
+	Op      string // operator word
+	KeyType record.Type
+}
+
+// Window is the assigner. All times in milliseconds; Slide == Size is tumbling.
+type Window struct {
+	Size, Slide, Offset, AllowedLateness int64
+}
+
+// Sink is one sink; several chains may write to it.
+type Sink struct {
+	Spec *SinkSpec
+}
+
+// Encode is how rows become the records of a sink.
+type Encode struct {
+	Value ValueEncode
+	// Key: exactly one of KeyRaw (the source's key bytes pass through), Key is
+	// meaningful; Key nil with KeyRaw false writes $key.
+	KeyRaw    bool
+	Key       *Key
+	Headers   []HeaderEncode
+	Timestamp *expr.Program // nil is $ts
+	Topic     string
+	By        *expr.Program // partition: {by: …}
+}
+
+// ValueEncode says what of the row is the value: an object of Fields (with the
+// members of the object in slot Rest that are not in Skip copied first), or the
+// one value in slot Whole.
+type ValueEncode struct {
+	Format FormatSpec
+	Fields []codec.EncodeField
+	Rest   codec.RestSpec
+	Whole  int // -1: not set
+	Type   record.Type
+	// Raw passes the source's value bytes through unchanged.
+	Raw bool
+}
+
+// HeaderEncode is one header.
+type HeaderEncode struct {
+	Name    string
+	Program *expr.Program
+}
