@@ -1,0 +1,112 @@
+package checkpoint
+
+import (
+	"fmt"
+	"time"
+)
+
+// failed takes the first failure of an attempt; later ones are its echoes.
+func (m *Machine) failed(e Event) []Effect {
+	if m.failure != nil {
+		return m.failingAgain(e)
+	}
+	m.awaiting = EffectNone
+	return m.fail(e.Now, e.Failure)
+}
+
+// fail enters the failure path (7.5), the only one: whatever the epoch had done
+// is dropped, and start-up finds out what Kafka has.
+func (m *Machine) fail(now time.Duration, f *Failure) []Effect {
+	if f.Class == ClassBug {
+		return m.exit(Effect{Exit: 1, Text: "bug: " + f.Text})
+	}
+	m.failure = f
+	m.count(f)
+	m.stage = stageNone
+	m.last = false
+	m.pressed = false
+	m.fetching = false
+	return m.await(EffectCloseClients)
+}
+
+// count finds deterministic failures: the same record, the same error, three
+// times without a committed epoch in between.
+func (m *Machine) count(f *Failure) {
+	if f.Same == "" || f.Same != m.same {
+		m.same, m.sameCount = f.Same, 0
+	}
+	if f.Same != "" {
+		m.sameCount++
+	}
+	if m.sameCount >= sameLimit {
+		f.Class, f.Exit = ClassRefuse, 1
+		f.Text = fmt.Sprintf("%s (%d times: it will not go away by itself)", f.Text, m.sameCount)
+	}
+}
+
+// failing walks the failure path: close, whose claim is it, fence, wait, start.
+func (m *Machine) failing(e Event) []Effect {
+	switch e.Of {
+	case EffectCloseClients:
+		if m.failure.Class == ClassFenced {
+			return m.exit(Effect{Exit: 6, Text: m.failure.Text, Hint: m.failure.Hint})
+		}
+		if !m.claimed {
+			return m.decide(e.Now)
+		}
+		return m.await(EffectReadClaim)
+	case EffectReadClaim:
+		if e.Owner != OwnerMine {
+			return m.exit(Effect{Exit: 6, Text: "fenced: " + e.Text + " took over",
+				Hint: "only one process at a time runs a pipeline; do not restart this one"})
+		}
+		return m.await(EffectFence)
+	case EffectFence:
+		return m.decide(e.Now)
+	case EffectSleep:
+		m.failure = nil
+		m.claimed = false
+		if m.stop != StopNone {
+			return m.finish()
+		}
+		return m.await(EffectLock)
+	}
+	return m.exit(Effect{Exit: 1, Text: "bug: no failure step after " + e.Of.String()})
+}
+
+// decide follows the fence: everything of ours is settled at the broker.
+func (m *Machine) decide(now time.Duration) []Effect {
+	f := m.failure
+	if f.Class == ClassRefuse {
+		return m.exit(Effect{Exit: f.Exit, Text: f.Text, Hint: f.Hint})
+	}
+	if m.stop != StopNone {
+		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text})
+	}
+	var delay time.Duration
+	if !f.AtOnce {
+		var again bool
+		if delay, again = m.restarts.Failed(now); !again {
+			return m.exit(Effect{Exit: 1, Text: f.Text, Hint: "the restart strategy gives up here"})
+		}
+	}
+	m.awaiting = EffectSleep
+	return []Effect{{Kind: EffectSleep, Delay: delay, Text: f.Text}}
+}
+
+// failingAgain is a failure inside the failure path: the cluster cannot be
+// reached, or the fence did not get through. The same step is tried again; a
+// refusal ends the process, since the fence cannot be had.
+func (m *Machine) failingAgain(e Event) []Effect {
+	if e.Of == EffectNone {
+		return nil // an echo of the first failure from a task
+	}
+	if e.Failure.Class == ClassRefuse || m.stop == StopNow {
+		return m.exit(Effect{Exit: e.Failure.Exit, Text: e.Failure.Text, Hint: e.Failure.Hint})
+	}
+	m.awaiting = EffectCloseClients
+	return []Effect{
+		{Kind: EffectSleep, Delay: m.cfg.FenceRetry, Text: e.Failure.Text},
+		{Kind: EffectCloseClients},
+	}
+}
