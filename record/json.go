@@ -2,7 +2,6 @@ package record
 
 import (
 	"bytes"
-	"math"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -123,103 +122,16 @@ func jsonValue(raw []byte, a *Arena, mode uint8) Value {
 }
 
 func jsonNumber(raw []byte, mode uint8) Value {
-	if n, ok := jsonInt(raw); ok {
+	if n, ok := ParseInt(raw); ok {
 		return Int(n)
 	}
 	if mode == jsonDecimals {
-		if unscaled, scale, ok := ParseJSONDecimal(raw); ok {
+		if unscaled, scale, ok := ParseDecimal(raw); ok {
 			return Decimal(unscaled, scale)
 		}
 	}
 	f, _ := strconv.ParseFloat(unsafe.String(unsafe.SliceData(raw), len(raw)), 64)
 	return Float(f)
-}
-
-// jsonInt reads a number without fraction and exponent that fits in 64 bits.
-func jsonInt(raw []byte) (int64, bool) {
-	digits, neg := raw, false
-	if raw[0] == '-' {
-		digits, neg = raw[1:], true
-	}
-	if len(digits) > 19 {
-		return 0, false
-	}
-	var n uint64
-	for _, c := range digits {
-		if c-'0' > 9 {
-			return 0, false
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	switch {
-	case neg && n <= 1<<63:
-		return -int64(n), true
-	case n <= math.MaxInt64:
-		return int64(n), true
-	}
-	return 0, false
-}
-
-// maxDecimalDigits is how many digits a decimal can have.
-const maxDecimalDigits = 18
-
-// ParseJSONDecimal reads a valid JSON number as a decimal, exactly. The scale is
-// the number of decimal places written, less the exponent; ok is false beyond
-// 18 digits.
-func ParseJSONDecimal(raw []byte) (unscaled int64, scale uint8, ok bool) {
-	neg, places, digits, i := false, 0, 0, 0
-	if len(raw) > 0 && raw[0] == '-' {
-		neg, i = true, 1
-	}
-	point := false
-	for ; i < len(raw) && raw[i] != 'e' && raw[i] != 'E'; i++ {
-		if raw[i] == '.' {
-			point = true
-			continue
-		}
-		if point {
-			places++
-		}
-		if unscaled != 0 || raw[i] != '0' {
-			digits++
-		}
-		if digits > maxDecimalDigits || places > math.MaxUint8 {
-			return 0, 0, false
-		}
-		unscaled = unscaled*10 + int64(raw[i]-'0')
-	}
-	if i < len(raw) {
-		exp, err := strconv.Atoi(string(raw[i+1:]))
-		if err != nil || exp > 1000 || exp < -1000 {
-			return 0, 0, unscaled == 0
-		}
-		places -= exp
-	}
-	unscaled, places, ok = shiftDecimal(unscaled, places, digits)
-	if neg {
-		unscaled = -unscaled
-	}
-	return unscaled, uint8(places), ok
-}
-
-// shiftDecimal brings places into 0…255 without changing the number.
-func shiftDecimal(unscaled int64, places, digits int) (int64, int, bool) {
-	if unscaled == 0 {
-		return 0, min(max(places, 0), math.MaxUint8), true
-	}
-	for ; places < 0; places++ {
-		if digits++; digits > maxDecimalDigits {
-			return 0, 0, false
-		}
-		unscaled *= 10
-	}
-	for ; places > math.MaxUint8; places-- {
-		if unscaled%10 != 0 {
-			return 0, 0, false
-		}
-		unscaled /= 10
-	}
-	return unscaled, places, true
 }
 
 // JSONText is the text of a valid JSON string given with its quotes: shared with

@@ -63,24 +63,6 @@ func TestJSONDecimals(t *testing.T) {
 	}
 }
 
-func TestParseJSONDecimal(t *testing.T) {
-	for in, want := range map[string]string{
-		"0": "0/0", "-0.00": "0/2", "1.50": "150/2", "-12e3": "-12000/0", "1.5e-3": "15/4", "1.5E+1": "15/0",
-		"999999999999999999": "999999999999999999/0", "1000000000000000000": "no", "1e18": "no", "1e17": "100000000000000000/0",
-		"0.000000000000000000001": "1/21", "1e-300": "no", "10e-256": "1/255", "1e999999999999": "no", "0e999999999999": "0/0",
-		"0.1234567890123456789": "no",
-	} {
-		u, s, ok := ParseJSONDecimal([]byte(in))
-		got := fmt.Sprintf("%d/%d", u, s)
-		if !ok {
-			got = "no"
-		}
-		if got != want {
-			t.Errorf("%s = %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestJSONNavigationAllocatesNothing(t *testing.T) {
 	v := JSON([]byte(`{"skipped":{"a":[1,2,"x"]},"name":"bid","price":12345,"rate":1.5,"text":"a\nb"}`))
 	var a Arena
