@@ -2,9 +2,9 @@ package checkpoint
 
 import "time"
 
-// RestartStrategy holds the settings of a restart strategy. Kind: none, exponential, fixed_delay,
-// failure_rate; a negative Attempts or MaxFailures is unlimited. It has the
-// fields of topology.RestartSpec, which converts to it.
+// RestartStrategy holds the settings of a restart strategy. Kind: none,
+// exponential, fixed_delay, failure_rate; a negative Attempts or MaxFailures is
+// unlimited. Its fields are those of topology.RestartSpec, which converts to it.
 type RestartStrategy struct {
 	Kind                     string
 	Initial, Max, ResetAfter time.Duration
@@ -15,9 +15,9 @@ type RestartStrategy struct {
 	Per                      time.Duration
 }
 
-// Restarts is the RestartPolicy of a job: it decides whether and when a failed instance starts again. It has no
-// clock: the caller passes the time of a monotonic one, from any origin, and it
-// is owned by one goroutine.
+// Restarts is the RestartPolicy of a job: it decides whether and when a failed
+// instance starts again. It has no clock: the caller passes the time of a
+// monotonic one, from any origin. It is owned by one goroutine.
 //
 //	none          never
 //	exponential   Initial, then Multiplier times the delay before, at most Max,
