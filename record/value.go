@@ -178,6 +178,19 @@ func (o *Object) Get(name string) (v Value, ok bool) {
 	return Null, false
 }
 
+// Set gives a field a value, appending it if there is none of that name. Only
+// who makes the object may call it, before it becomes a Value.
+func (o *Object) Set(name string, v Value) {
+	for i, n := range o.Names {
+		if n == name {
+			o.Values[i] = v
+			return
+		}
+	}
+	o.Names = append(o.Names, name)
+	o.Values = append(o.Values, v)
+}
+
 // Arena is a bump allocator for bytes that live as long as one record's chain
 // call, or one batch. Slices given out stay valid until Reset.
 type Arena struct {

@@ -69,20 +69,22 @@ func (k ExchangeKind) String() string {
 }
 
 // Exchange moves rows from one or more chains to the subtasks of one chain. It
-// carries only the columns that the receiver reads: column i stands in slot i
-// of the receiver.
+// carries only the columns that the receiver reads: column i of every end stands
+// in slot Slots[i] of the receiver.
 type Exchange struct {
-	ID   int
-	Kind ExchangeKind
-	Ends []*ExchangeEnd
-	To   *Chain
+	ID    int
+	Kind  ExchangeKind
+	Slots []int
+	Ends  []*ExchangeEnd
+	To    *Chain
 }
 
 // ExchangeEnd is where a chain puts rows into an exchange.
 type ExchangeEnd struct {
 	Exchange *Exchange
 	Chain    *Chain
-	Columns  []int // sender's slots, in the order of the receiver's slots
+	Columns  []int         // sender's slots, in the order of Exchange.Slots
+	By       *expr.Program // partition: {by: …}: routes instead of $key
 }
 
 // NodeKind is the closed set of operators; operator.Build is the switch over it.

@@ -1,0 +1,198 @@
+package topology
+
+import (
+	"fmt"
+
+	"kstream/codec"
+	"kstream/expr"
+	"kstream/record"
+)
+
+// sink compiles a sink once for every chain that writes to it: the shapes of
+// its inputs may differ, the sink is one.
+func (c *compiler) sink(s *SinkSpec) {
+	sink := &Sink{Spec: s}
+	c.plan.Sinks = append(c.plan.Sinks, sink)
+	for _, r := range s.From {
+		tap := c.taps[r.text()]
+		if tap == nil {
+			continue
+		}
+		c.sinkEnd(sink, tap.fork())
+	}
+}
+
+func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
+	s := sink.Spec
+	path := "sinks/" + s.Name
+	if c.spec.Short {
+		path = "sink"
+	}
+	enc := &Encode{Topic: s.Topic}
+	c.sinkKey(enc, s, path, cur.layout)
+	for _, h := range s.Headers {
+		enc.Headers = append(enc.Headers, HeaderEncode{Name: h.Name,
+			Program: c.compile(h.Expr, path+"/headers/"+h.Name, cur.layout, expr.Want{Type: expr.WantBytes, Place: "headers"})})
+	}
+	if s.Timestamp != nil {
+		enc.Timestamp = c.compile(s.Timestamp, path+"/timestamp", cur.layout,
+			expr.Want{Type: expr.WantTimestamp, Place: "timestamp"})
+	}
+	if s.Partition.By != nil {
+		enc.By = c.compile(s.Partition.By, path+"/partition/by", cur.layout,
+			expr.Want{Type: expr.WantKey, Place: "partition"})
+	}
+	if s.Partition.Kind == "source_partition" && !cur.layout.origin {
+		c.problem(s.At, "bad-value", path+"/partition", "source_partition is not known behind a stateful step",
+			"use key_hash, or write the sink before the step")
+	}
+	c.sinkMode(s, cur.layout, path)
+	value := cur.layout
+	if s.Value != nil {
+		out, assigns := c.body(s.Value, path+"/value", cur.layout)
+		cur.attach(&Node{Kind: NodeAssign, UID: s.UID, At: s.At, OnError: s.OnError, Assign: assigns})
+		value = reshape(cur.layout, out)
+		cur.use(value)
+	}
+	enc.Value = c.valueEncode(s, value, path)
+	cur.attach(&Node{Kind: NodeSink, UID: s.UID, At: s.At, OnError: s.OnError, Sink: sink, Encode: enc})
+}
+
+// sinkMode refuses append where the stream is a changelog with deletes, and an
+// upsert that has no key.
+func (c *compiler) sinkMode(s *SinkSpec, l *layout, path string) {
+	if s.Mode != "upsert" {
+		return
+	}
+	if s.Key == nil && !l.key.keyed && !l.key.raw {
+		c.problem(s.ModeAt, "upsert-key", path+"/mode", "mode: upsert needs a key, and the stream has none",
+			"say what identifies a row, for example key: id")
+	}
+	if s.Key == nil || !l.op {
+		return
+	}
+	// The rows of an aggregate are identified by its key and its window: the
+	// record key has to hold all of it, or rows replace each other.
+	if missing := missingIdentity(s.Key, l); missing != "" {
+		c.problem(s.KeyAt, "upsert-key", path+"/key",
+			fmt.Sprintf("the key does not hold %s, which is part of what identifies a row", missing),
+			"leave key out, or name every part")
+	}
+}
+
+// missingIdentity names a part of the identity that the sink key does not hold.
+// Only plain fields are followed; a computed part may hold anything.
+func missingIdentity(k *Keys, l *layout) string {
+	if k.Whole != nil && k.Whole.Tree == nil {
+		return ""
+	}
+	if !l.window {
+		return ""
+	}
+	parts := len(k.Parts)
+	if k.Whole != nil {
+		parts = 1
+	}
+	if parts < 2 {
+		return "the window"
+	}
+	return ""
+}
+
+func (c *compiler) sinkKey(enc *Encode, s *SinkSpec, path string, l *layout) {
+	if s.Key != nil {
+		enc.Key, _ = c.keys(s.Key, path+"/key", l, "key")
+		return
+	}
+	if l.key.raw && (s.KeyFormat.Kind == "auto" || s.KeyFormat.Kind == "") && s.KeySchema == nil {
+		enc.KeyRaw = true
+		if !l.headers { // behind an exchange the bytes are gone: write the decoded key
+			enc.KeyRaw = false
+			l.key.read()
+		}
+		return
+	}
+	if l.key.read != nil {
+		l.key.read()
+	}
+}
+
+// valueEncode says which slots make the value.
+func (c *compiler) valueEncode(s *SinkSpec, l *layout, path string) ValueEncode {
+	v := ValueEncode{Format: s.Format, Whole: -1, Type: l.valueType(), Rest: codec.RestSpec{Slot: -1}}
+	if s.Schema != nil {
+		v.Type = *s.Schema
+		c.fits(s, l, path)
+	}
+	if l.whole != nil || s.Format.Kind != "json" {
+		v.Whole = l.valueSlot()
+		return v
+	}
+	names := map[string]bool{}
+	for _, col := range l.columns {
+		t := col.typ
+		if s.Schema != nil {
+			t, _ = s.Schema.Field(col.name)
+		}
+		names[col.name] = true
+		v.Fields = append(v.Fields, codec.EncodeField{Name: col.name, Slot: col.bind(l, nil).slot, Type: t})
+	}
+	if l.base != nil {
+		v.Rest.Slot = l.base.all(l)
+		for name := range l.hidden {
+			if !names[name] {
+				v.Rest.Skip = append(v.Rest.Skip, name)
+			}
+		}
+	}
+	return v
+}
+
+// fits compares a sink's schema with the stream, field by field.
+func (c *compiler) fits(s *SinkSpec, l *layout, path string) {
+	if s.Schema.Kind != record.TypeObject || l.base != nil || l.whole != nil {
+		return
+	}
+	for _, f := range s.Schema.Fields {
+		col, ok := l.column(f.Name)
+		switch {
+		case !ok && f.Type.Required:
+			c.problem(s.At, "type-mismatch", path+"/schema",
+				fmt.Sprintf("the schema needs %q, which the stream does not have", f.Name), "add the field with set, or drop the !")
+		case ok && !assignable(col.typ, f.Type):
+			c.problem(s.At, "type-mismatch", path+"/schema",
+				fmt.Sprintf("%q is %s in the stream and %s in the schema", f.Name, col.typ, f.Type), "convert it in a set step")
+		}
+	}
+	for _, col := range l.columns {
+		if _, ok := s.Schema.Field(col.name); !ok {
+			c.problem(s.At, "type-mismatch", path+"/schema",
+				fmt.Sprintf("the schema has no field %q", col.name), "add it to the schema, or drop it from the stream")
+		}
+	}
+}
+
+// assignable says whether a value of one type can be written as another.
+func assignable(from, to record.Type) bool {
+	if from.Kind == record.TypeAny || to.Kind == record.TypeAny || from.Kind == record.TypeNull {
+		return true
+	}
+	if from.Kind == to.Kind {
+		return true
+	}
+	group := func(k record.TypeKind) int {
+		switch k {
+		case record.TypeInt, record.TypeInt32:
+			return 1
+		case record.TypeFloat, record.TypeFloat32:
+			return 2
+		case record.TypeString, record.TypeUUID:
+			return 3
+		case record.TypeObject, record.TypeMap:
+			return 4
+		}
+		return 100 + int(k)
+	}
+	f, t := group(from.Kind), group(to.Kind)
+	return f == t || f == 1 && (t == 2 || to.Kind == record.TypeDecimal)
+}
