@@ -1,0 +1,101 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Watcher is a committed reader of the outputs beside the run. What it sees
+// while processes die must be what the end shows: a reader is never shown a
+// record of an attempt that is taken back later, nor led past one that counts.
+type Watcher struct {
+	cl   *kgo.Client
+	stop context.CancelFunc
+	wait sync.WaitGroup
+
+	mu       sync.Mutex
+	seen     map[string]map[int32][]Rec // topic, partition: in the order read
+	problems []string
+}
+
+// Watch starts reading the outputs of a job from their beginning.
+func Watch(j Job) (*Watcher, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(j.Addrs...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeTopics(j.Copy, j.Counts, j.Windows), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		return nil, fmt.Errorf("watch the outputs of %s: %w", j.Name, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &Watcher{cl: cl, stop: stop, seen: map[string]map[int32][]Rec{}}
+	w.wait.Go(func() { w.read(ctx) })
+	return w, nil
+}
+
+func (w *Watcher) read(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.note(r)
+		})
+	}
+}
+
+func (w *Watcher) note(r *kgo.Record) {
+	rec := Rec{Offset: r.Offset, Key: string(r.Key)}
+	if err := json.Unmarshal(r.Value, &rec.Value); err != nil {
+		w.problems = append(w.problems, fmt.Sprintf("watch: %s/%d offset %d: %v", r.Topic, r.Partition, r.Offset, err))
+	}
+	if w.seen[r.Topic] == nil {
+		w.seen[r.Topic] = map[int32][]Rec{}
+	}
+	w.seen[r.Topic][r.Partition] = append(w.seen[r.Topic][r.Partition], rec)
+}
+
+// Close ends the reader without a verdict.
+func (w *Watcher) Close() {
+	w.stop()
+	w.wait.Wait()
+	w.cl.Close()
+}
+
+// Compare ends the reader and compares what it saw with a reading after the end.
+// It returns the number of records compared.
+func (w *Watcher) Compare(ctx context.Context, j Job) (int, []string, error) {
+	w.Close()
+	n := 0
+	problems := w.problems
+	for _, topic := range []string{j.Copy, j.Counts, j.Windows} {
+		log, err := readTopic(ctx, j.Addrs, topic, kgo.ReadCommitted())
+		if err != nil {
+			return n, nil, fmt.Errorf("read topic %s again: %w", topic, err)
+		}
+		for p, recs := range log {
+			got := w.seen[topic][int32(p)]
+			problems = append(problems, compareSeen(fmt.Sprintf("%s/%d", topic, p), got, recs)...)
+			n += len(got)
+		}
+	}
+	if n == 0 {
+		problems = append(problems, "watch: the reader saw nothing")
+	}
+	return n, problems, nil
+}
+
+// compareSeen demands that what was seen is a beginning of what there is: the
+// same records at the same offsets, none besides, none left out before the last
+// one seen. A reader that went back shows as a record out of place.
+func compareSeen(at string, got, want []Rec) []string {
+	for i, r := range got {
+		if i >= len(want) || r != want[i] {
+			return []string{fmt.Sprintf("watch: %s record %d was seen as %+v, the end shows another", at, i, r)}
+		}
+	}
+	return nil
+}
