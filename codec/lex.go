@@ -1,0 +1,214 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// The lexer of the JSON scanner: strings, numbers and white space. Its
+// functions take the text and a place and give the place behind what they read,
+// so that the place lives in a register. A negative place ^p means that the text
+// is wrong at p.
+
+// fault says why a text is not JSON.
+type fault uint8
+
+const (
+	faultNone fault = iota
+	faultEnd
+	faultCharacter
+	faultControl
+	faultEscape
+	faultSurrogate
+	faultUTF8
+	faultNumber
+)
+
+var faultTexts = [...]string{
+	faultEnd:       "the text ends too early",
+	faultCharacter: "unexpected character",
+	faultControl:   "control character inside a text",
+	faultEscape:    "invalid escape",
+	faultSurrogate: "half of a surrogate pair",
+	faultUTF8:      "not UTF-8",
+	faultNumber:    "invalid number",
+}
+
+const (
+	swarOnes   = 0x0101010101010101
+	swarHighs  = 0x8080808080808080
+	swarQuote  = 0x2222222222222222
+	swarSlash  = 0x5c5c5c5c5c5c5c5c
+	swarSpaces = 0x2020202020202020
+)
+
+// lexString reads a string from behind its opening quote to behind its closing
+// one. Eight bytes are looked at at once: the expression sets the high bit of
+// the first byte that is a quote, a backslash or a control character. (Bytes
+// after that one may be marked wrongly, because a subtraction borrows.)
+func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
+	start, seen := i, uint64(0)
+	for {
+		mark := uint64(0)
+		for i+8 <= len(data) {
+			x := binary.LittleEndian.Uint64(data[i:])
+			quote, slash := x^swarQuote, x^swarSlash
+			mark = ((quote-swarOnes)&^quote | (slash-swarOnes)&^slash | (x-swarSpaces)&^x) & swarHighs
+			seen |= x
+			if mark != 0 {
+				i += bits.TrailingZeros64(mark) >> 3
+				break
+			}
+			i += 8
+		}
+		for mark == 0 && i < len(data) && data[i] >= ' ' && data[i] != '"' && data[i] != '\\' {
+			seen |= uint64(data[i])
+			i++
+		}
+		switch {
+		case i >= len(data):
+			return ^i, false, faultEnd
+		case data[i] == '"':
+			// Bytes behind the quote may have been seen too; then the check
+			// is made in vain, and is right.
+			if seen&swarHighs != 0 && !utf8.Valid(data[start:i]) {
+				return ^start, false, faultUTF8
+			}
+			return i + 1, escaped, faultNone
+		case data[i] != '\\':
+			return ^i, false, faultControl
+		}
+		next, bad := lexEscape(data, i)
+		if bad != faultNone {
+			return ^i, false, bad
+		}
+		i, escaped = next, true
+	}
+}
+
+// lexEscape reads the escape whose backslash is at i.
+func lexEscape(data []byte, i int) (end int, bad fault) {
+	if i+1 >= len(data) {
+		return 0, faultEnd
+	}
+	switch data[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2, faultNone
+	case 'u':
+	default:
+		return 0, faultEscape
+	}
+	high, ok := lexHex(data, i+2)
+	switch {
+	case !ok:
+		return 0, faultEscape
+	case high&0xf800 != 0xd800:
+		return i + 6, faultNone
+	case high >= 0xdc00 || i+8 > len(data) || data[i+6] != '\\' || data[i+7] != 'u':
+		return 0, faultSurrogate
+	}
+	low, ok := lexHex(data, i+8)
+	if !ok || low&0xfc00 != 0xdc00 {
+		return 0, faultSurrogate
+	}
+	return i + 12, faultNone
+}
+
+func lexHex(data []byte, i int) (n uint32, ok bool) {
+	if i+4 > len(data) {
+		return 0, false
+	}
+	for _, c := range data[i : i+4] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c|0x20-'a' <= 5:
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		n = n<<4 | uint32(c)
+	}
+	return n, true
+}
+
+// numberClass is the form of a number.
+type numberClass uint8
+
+const (
+	numberBad   numberClass = iota
+	numberInt               // no fraction, no exponent, fits into 64 bits
+	numberLarge             // no fraction, no exponent, does not fit
+	numberFraction
+)
+
+// lexNumber reads the number at i. Of a numberBad end is the place of the fault.
+func lexNumber(data []byte, i int) (end int, n int64, class numberClass) {
+	negative := data[i] == '-'
+	if negative {
+		i++
+	}
+	start, u := i, uint64(0)
+	for i < len(data) && data[i]-'0' <= 9 {
+		u = u*10 + uint64(data[i]-'0')
+		i++
+	}
+	width := i - start
+	if width == 0 || width > 1 && data[start] == '0' {
+		return start, 0, numberBad
+	}
+	if i < len(data) && (data[i] == '.' || data[i]|0x20 == 'e') {
+		end, ok := lexFraction(data, i)
+		if !ok {
+			return end, 0, numberBad
+		}
+		return end, 0, numberFraction
+	}
+	switch {
+	case width > 19 || u > math.MaxInt64+1 || u == math.MaxInt64+1 && !negative:
+		return i, 0, numberLarge
+	case negative:
+		return i, -int64(u), numberInt
+	}
+	return i, int64(u), numberInt
+}
+
+// lexFraction reads what follows the whole part of a number.
+func lexFraction(data []byte, i int) (end int, ok bool) {
+	if data[i] == '.' {
+		if i, ok = lexDigits(data, i+1); !ok {
+			return i, false
+		}
+	}
+	if i < len(data) && data[i]|0x20 == 'e' {
+		i++
+		if i < len(data) && (data[i] == '+' || data[i] == '-') {
+			i++
+		}
+		return lexDigits(data, i)
+	}
+	return i, true
+}
+
+func lexDigits(data []byte, i int) (end int, some bool) {
+	start := i
+	for i < len(data) && data[i]-'0' <= 9 {
+		i++
+	}
+	return i, i > start
+}
+
+// lexSpace skips white space.
+func lexSpace(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// lexLiteral reports whether the word stands at i.
+func lexLiteral(data []byte, i int, word string) bool {
+	return len(data)-i >= len(word) && string(data[i:i+len(word)]) == word
+}
