@@ -21,16 +21,13 @@ import (
 	"time"
 )
 
-// The brokers, by the names the reports use.
+// The brokers, by the names of the reports (report.Brokers).
 const (
 	Kfake    = "kfake"
 	Kfaked   = "kfaked"
 	Kafka1   = "kafka1"
 	Redpanda = "redpanda"
 )
-
-// Names lists every broker in the order of the report.
-func Names() []string { return []string{Kfake, Kfaked, Kafka1, Redpanda} }
 
 // KafkaVersion is the Apache Kafka the jars are resolved for.
 const KafkaVersion = "4.3.1"
