@@ -1,0 +1,88 @@
+package operator
+
+import (
+	"fmt"
+
+	"kstream/record"
+	"kstream/topology"
+)
+
+// Build makes the operators of a chain. A reader finds every operator here: the
+// set is closed.
+func Build(chain *topology.Chain, env Env) (*Chain, error) {
+	c := &Chain{Slots: make([]record.Value, chain.Slots), watermark: record.MinTimestamp}
+	var err error
+	if c.roots, err = c.buildAll(chain.Roots, nil, &env); err != nil {
+		return nil, fmt.Errorf("build chain %s: %w", chain.Name, err)
+	}
+	return c, nil
+}
+
+func (c *Chain) buildAll(nodes []*topology.Node, parent *topology.Node, env *Env) ([]step, error) {
+	var steps []step
+	for _, n := range nodes {
+		s, err := c.build(n, parent, env)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, s)
+	}
+	return steps, nil
+}
+
+// build makes one operator and those behind it.
+func (c *Chain) build(n, parent *topology.Node, env *Env) (step, error) {
+	b := &base{
+		env:   env,
+		expr:  env.Expr,
+		node:  n,
+		skip:  n.OnError.Kind == "skip",
+		stats: NodeStats{UID: n.UID, Kind: n.Kind},
+	}
+	c.bases = append(c.bases, b)
+	s, err := c.operator(n, parent, b, env)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.UID, err)
+	}
+	if b.next, err = c.buildAll(n.Next, n, env); err != nil {
+		return nil, err
+	}
+	if len(b.next) == 1 {
+		b.only = b.next[0]
+	}
+	if w, ok := s.(*windowed); ok {
+		if w.late, err = c.buildAll(n.Late, n, env); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// operator is the switch over the closed set.
+func (c *Chain) operator(n, parent *topology.Node, b *base, env *Env) (step, error) {
+	switch n.Kind {
+	case topology.NodeFilter:
+		return newFilter(b)
+	case topology.NodeAssign:
+		return newAssign(b), nil
+	case topology.NodeFlatMap:
+		return newFlatMap(b), nil
+	case topology.NodeKey:
+		return newKey(b), nil
+	case topology.NodeExchange:
+		return newExchange(b, parent)
+	case topology.NodeLog:
+		return newLog(b), nil
+	case topology.NodeAggregate:
+		acc, err := c.newAccumulators(b, false)
+		if err != nil {
+			return nil, err
+		}
+		return newAggregate(b, acc, c.Slots), nil
+	case topology.NodeWindow:
+		return c.newWindowed(b)
+	case topology.NodeSink:
+		return newSink(b)
+	}
+	return nil, fmt.Errorf("unknown kind of operator %d", n.Kind)
+}

@@ -1,0 +1,192 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+
+	"kstream/codec"
+	"kstream/expr"
+	"kstream/record"
+	"kstream/topology"
+)
+
+// The kinds of time of a pipeline.
+const (
+	timeEvent = "event"
+)
+
+// Options are what a decoder or a generator needs beside the plan.
+type Options struct {
+	Time    string    // of the pipeline: event, ingestion, processing; empty is event
+	Expr    *expr.Env // of the task; its Arena holds decoded text, its Now is the wall time
+	Skipped func(uid, code string)
+}
+
+// Decoder makes rows of the records of one source. It belongs to one task.
+type Decoder struct {
+	stamper
+	format  string
+	json    *codec.JSONScanner
+	value   int // slot of the whole value of the formats string and bytes, -1 for none
+	key     bool
+	keyKind string
+	keyType *record.Type
+	origin  record.Origin
+}
+
+// NewDecoder makes the decoder of a topic or of stdin.
+func NewDecoder(plan *topology.Source, o Options) *Decoder {
+	spec := plan.Spec
+	d := &Decoder{
+		stamper: newStamper(plan, o),
+		format:  spec.Format.Kind,
+		value:   plan.ValueSlot,
+		key:     plan.NeedsKey,
+		keyKind: spec.KeyFormat.Kind,
+		keyType: spec.KeySchema,
+	}
+	if d.format == "json" {
+		d.json = codec.NewJSONScanner(plan.Wants, codec.JSONOptions{
+			ExtraFields: spec.Format.ExtraFields,
+			Numbers:     spec.Format.Numbers,
+			Schema:      spec.Schema,
+		})
+	}
+	return d
+}
+
+// Decode fills the slots, the key, the time and the origin of row from a record.
+// What it fills in points into the record and the arena, and is valid until the
+// next call. The evaluation of expressions over row has begun when it returns.
+//
+// Ok is false if the record was skipped by on_error; a *record.Error means that
+// it fails the job.
+func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error) {
+	d.origin = record.Origin{
+		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset,
+		Time: m.Time, Headers: m.Headers, Key: m.Key, Value: m.Value,
+	}
+	row.Key, row.KeyBytes, row.Group = record.Null, nil, 0
+	row.Op, row.Window, row.Origin = record.OpInsert, record.Window{}, &d.origin
+	d.env.Begin(row)
+	if bad := d.decodeValue(m.Value, row); bad != nil {
+		return false, d.failed(row, bad)
+	}
+	if d.key {
+		row.Key, err = codec.DecodeRecordKey(m.Key, d.keyKind, d.keyType, d.env.Arena)
+		if err != nil {
+			return false, d.failed(row, &record.Error{Code: codeDecode, Message: "key: " + err.Error()})
+		}
+	}
+	if bad := d.stamp(row, m.Time); bad != nil {
+		return false, d.failed(row, bad)
+	}
+	return true, nil
+}
+
+func (d *Decoder) decodeValue(value []byte, row *record.Row) *record.Error {
+	switch d.format {
+	case "json":
+		if value == nil {
+			return &record.Error{Code: codeDecode, Message: "the record has no value"}
+		}
+		if err := d.json.Scan(value, row.Slots, d.env.Arena); err != nil {
+			return &record.Error{Code: codeDecode, Message: err.Error()}
+		}
+		return nil
+	case "string":
+		return d.decodeText(value, row)
+	}
+	if d.value >= 0 {
+		row.Slots[d.value] = bytesOrNull(value)
+	}
+	return nil
+}
+
+// decodeText checks the text also when nobody reads it, so that a record is
+// good or bad whatever the rest of the pipeline does.
+func (d *Decoder) decodeText(value []byte, row *record.Row) *record.Error {
+	v := record.Null
+	if value != nil {
+		var err error
+		if v, err = codec.DecodeString(value); err != nil {
+			return &record.Error{Code: codeDecode, Message: err.Error()}
+		}
+	}
+	if d.value >= 0 {
+		row.Slots[d.value] = v
+	}
+	return nil
+}
+
+func bytesOrNull(b []byte) record.Value {
+	if b == nil {
+		return record.Null
+	}
+	return record.Bytes(b)
+}
+
+// The codes of records that cannot be read.
+const (
+	codeDecode = "decode-failed"
+	codeEval   = "eval-failed"
+)
+
+// stamper gives rows their time and deals with those that fail.
+type stamper struct {
+	env       *expr.Env
+	uid       string
+	byClock   bool
+	eventTime *expr.Program
+	skip      bool
+	skipped   func(uid, code string)
+}
+
+func newStamper(plan *topology.Source, o Options) stamper {
+	return stamper{
+		env:       o.Expr,
+		uid:       plan.Spec.UID,
+		byClock:   o.Time != "" && o.Time != timeEvent,
+		eventTime: plan.EventTime,
+		skip:      plan.Spec.OnError.Kind == "skip",
+		skipped:   o.Skipped,
+	}
+}
+
+// stamp sets the time of a row: the event time floored to milliseconds, or the
+// wall time of the batch.
+func (s *stamper) stamp(row *record.Row, recordTime record.Timestamp) *record.Error {
+	switch {
+	case s.byClock:
+		row.Time = record.TimestampNanos(s.env.Now).Millis()
+		return nil
+	case s.eventTime == nil:
+		row.Time = recordTime
+		return nil
+	}
+	v := s.eventTime.Eval(s.env)
+	if err := s.env.Err(); err != nil {
+		return &record.Error{Code: err.Code, Message: "event_time: " + err.Message}
+	}
+	if v.Kind() != record.KindTimestamp {
+		return &record.Error{Code: codeEval, Message: fmt.Sprintf("event_time is %s", v.TypeName())}
+	}
+	row.Time = v.Millis()
+	return nil
+}
+
+// failed applies on_error: nil if the record is skipped.
+func (s *stamper) failed(row *record.Row, e *record.Error) error {
+	e.Node = s.uid
+	e.At(row.Origin)
+	if !s.skip {
+		return e
+	}
+	if s.skipped != nil {
+		s.skipped(e.Node, e.Code)
+	}
+	return nil
+}
+
+// ErrLineTooLong is a line beyond the limit of a line splitter.
+var ErrLineTooLong = errors.New("line is too long")
