@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,17 +170,19 @@ func wantStrings(t testing.TB, got []string, want ...string) {
 }
 
 // answer makes the broker reply to the next n requests of a key with what fn
-// makes of an empty response, without doing the work.
-func answer(f *kfake.Cluster, key kmsg.Key, n int, fn func(req kmsg.Request, resp kmsg.Response)) {
+// makes of an empty response, without doing the work. stop ends that early.
+func answer(f *kfake.Cluster, key kmsg.Key, n int, fn func(req kmsg.Request, resp kmsg.Response)) (stop func()) {
+	var left atomic.Int64
+	left.Store(int64(n))
 	f.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		if n == 0 {
+		if left.Add(-1) < 0 {
 			f.DropControl()
 			return nil, nil, false
 		}
-		n--
 		f.KeepControl()
 		resp := req.ResponseKind()
 		fn(req, resp)
 		return resp, nil, true
 	})
+	return func() { left.Store(0) }
 }
