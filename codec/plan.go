@@ -116,7 +116,7 @@ type planner struct {
 
 // declare is the field of a declared type with everything below it.
 func (b planner) declare(name, path string, t record.Type) *field {
-	f := &field{key: keyText(name), path: path, accept: acceptOf(t), typ: t}
+	f := &field{key: literalKey(name), path: path, accept: acceptOf(t), typ: t}
 	switch t.Kind {
 	case record.TypeAny:
 		f.numbers = true
@@ -165,7 +165,7 @@ func newShape(path string, numbers bool) *shape {
 
 // learn adds a member that was seen in a record.
 func (n *shape) learn(name string) *field {
-	f := &field{key: keyText(name), path: joinPath(n.path, name), accept: kindAll, numbers: n.numbers}
+	f := &field{key: literalKey(name), path: joinPath(n.path, name), accept: kindAll, numbers: n.numbers}
 	n.byName[name] = f
 	return f
 }
@@ -209,9 +209,9 @@ func (s *JSONScanner) elemOf(f *field) *field {
 	return f.elem
 }
 
-// keyText is how a member's key usually stands in a record. It is empty, and
+// literalKey is how a member's key usually stands in a record. It is empty, and
 // never compared, for names that cannot stand there without an escape.
-func keyText(name string) string {
+func literalKey(name string) string {
 	plain := func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }
 	if name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, plain) {
 		return ""
