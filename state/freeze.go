@@ -116,13 +116,13 @@ func (w *deltaWriter) put(key, value []byte) {
 // Applied tells the table that its deltas up to an epoch are in the store:
 // their entries are clean, unless they changed again, and may be evicted. The
 // deltas must not be used any more.
-func (t *Table) Applied(epoch uint64) error {
+func (t *Table) Applied(epoch uint64) {
 	n := 0
 	for ; n < len(t.frozen) && t.frozen[n].epoch <= epoch; n++ {
 		t.settle(&t.frozen[n])
 	}
 	if n == 0 {
-		return nil
+		return
 	}
 	kept := copy(t.frozen, t.frozen[n:])
 	clear(t.frozen[kept:])
@@ -130,10 +130,9 @@ func (t *Table) Applied(epoch uint64) error {
 	t.sweepAt = t.opts.Memory
 	// What is evicted from here on must be found by a later read.
 	if err := t.disk.close(); err != nil {
-		return t.db.damage(err)
+		_ = t.db.fail(classify(err)) // the next read returns it
 	}
 	t.limit(0)
-	return nil
 }
 
 // settle unpins the slots of a delta that was applied.
