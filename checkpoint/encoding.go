@@ -1,16 +1,13 @@
 package checkpoint
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
 
-	"github.com/klauspost/compress/zstd"
-
+	"kstream/codec"
 	"kstream/record"
 )
 
@@ -95,11 +92,11 @@ func EncodeRecord(r *Record) ([]Part, error) {
 	if len(message) > MaxRecordSize {
 		return nil, &TooLargeError{Epoch: r.Epoch, Size: len(message), Limit: MaxRecordSize, Fields: fields}
 	}
-	stream, err := compress(message)
+	z, err := codec.NewZstd(MaxRecordSize)
 	if err != nil {
 		return nil, fmt.Errorf("compress checkpoint record of epoch %d: %w", r.Epoch, err)
 	}
-	return split(r, stream), nil
+	return split(r, z.Compress(nil, message)), nil
 }
 
 // Surplus gives the tombstones for the parts that an earlier record of the slot
@@ -157,7 +154,11 @@ func DecodeRecord(slot int, newest map[string][]byte) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	message, err := decompress(stream)
+	z, err := codec.NewZstd(MaxRecordSize)
+	if err != nil {
+		return nil, err
+	}
+	message, err := z.Decompress(stream)
 	if err != nil {
 		return nil, &CorruptError{What: recordWhat, Reason: err.Error()}
 	}
@@ -505,30 +506,4 @@ func readHandle(r *fieldReader) (h Handle) {
 		}
 	}
 	return h
-}
-
-func compress(message []byte) ([]byte, error) {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, err
-	}
-	return w.EncodeAll(message, nil), w.Close()
-}
-
-// decompress reads a stream that must not hold more than a record may. It grows
-// with what comes out: the sizes that a stream declares are not believed.
-func decompress(stream []byte) ([]byte, error) {
-	z, err := zstd.NewReader(bytes.NewReader(stream), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(MaxRecordSize))
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	message, err := io.ReadAll(io.LimitReader(z, MaxRecordSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(message) > MaxRecordSize {
-		return nil, fmt.Errorf("more than %d bytes", MaxRecordSize)
-	}
-	return message, nil
 }
