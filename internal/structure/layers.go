@@ -33,12 +33,12 @@ type Package struct {
 func Layers() []Package {
 	return []Package{
 		{0, "record", "Row, Value, Type, Timestamp, TopicPartition, Offset: the nouns, no behaviour but access, compare, format", nil},
-		{1, "codec", "bytes to rows and back: json, string, bytes; order-preserving key encoding", nil},
+		{1, "codec", "bytes to rows and back: json, string, bytes; order-preserving key encoding; zstd", []string{"github.com/klauspost/compress"}},
 		{1, "expr", "Expr syntax to checked types to typed closures over slots; pure, every error with a position", []string{"github.com/expr-lang/expr"}},
 		{1, "window", "assigners, lateness, watermark arithmetic: pure functions of time", nil},
 		{2, "topology", "pipeline file to Spec to Plan, diagnostics, plan as text, state fingerprints", []string{"gopkg.in/yaml.v3"}},
 		{2, "state", "keyed state per key group: hot memory, dirty set, Pebble, timers; the epoch batch", []string{"github.com/cockroachdb/pebble/v2"}},
-		{2, "checkpoint", "the coordinator's state machine and the checkpoint record's format; no I/O", []string{"github.com/klauspost/compress"}},
+		{2, "checkpoint", "the coordinator's state machine and the checkpoint record's format; no I/O", nil},
 		{3, "operator", "one file per operator: a state machine over rows, state and watermarks", nil},
 		{3, "changelog", "epoch delta to records; records to state", nil},
 		{3, "source", "event time, watermarks, partition order", nil},

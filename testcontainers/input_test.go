@@ -1,0 +1,155 @@
+package testcontainers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The input: four partitions, ten keys that every partition has, a record every
+// 50 ms of event time.
+const (
+	inPartitions = 4
+	inKeys       = 10
+	inStep       = 50   // milliseconds of event time
+	inBase       = 1e12 // event time of the first record
+	windowSize   = 1000 // milliseconds
+	closing      = 1e6  // how far ahead of it all the last records are
+)
+
+// input writes the source topic. Values are unique over all partitions, times
+// ascend in each. Some batches are written first in a transaction that is taken
+// back, with values nobody may ever see in an output.
+type input struct {
+	topic string
+	cl    *kgo.Client
+
+	mu      sync.Mutex // feed runs beside the test
+	next    int64      // records per partition so far
+	batches int
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+func newInput(t *testing.T, addrs []string, topic string) *input {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("driver-"+topic),
+		kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(2*time.Minute), kgo.TransactionTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &input{topic: topic, cl: cl}
+	t.Cleanup(func() { in.pause(); cl.Close() })
+	return in
+}
+
+// row is one input record's value.
+type row struct {
+	ID string `json:"id"`
+	K  string `json:"k"`
+	N  int64  `json:"n"`
+	TS int64  `json:"ts"`
+}
+
+// write appends n records to every partition, in one transaction.
+func (in *input) write(ctx context.Context, n int) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.batches++
+	if in.batches%5 == 0 {
+		if err := in.transact(ctx, in.rows(n, "never"), kgo.TryAbort); err != nil {
+			return fmt.Errorf("write input that is taken back: %w", err)
+		}
+	}
+	if err := in.transact(ctx, in.rows(n, "r"), kgo.TryCommit); err != nil {
+		return fmt.Errorf("write input: %w", err)
+	}
+	in.next += int64(n)
+	return nil
+}
+
+// rows makes the next n records of every partition.
+func (in *input) rows(n int, prefix string) []*kgo.Record {
+	var records []*kgo.Record
+	for i := in.next; i < in.next+int64(n); i++ {
+		for p := range int64(inPartitions) {
+			records = append(records, in.record(int32(p), row{
+				ID: fmt.Sprintf("%s-%d-%d", prefix, p, i), K: fmt.Sprintf("k%d", (i+p)%inKeys),
+				N: i*inPartitions + p + 1, TS: inBase + i*inStep,
+			}))
+		}
+	}
+	return records
+}
+
+func (in *input) record(p int32, r row) *kgo.Record {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers always marshal
+	}
+	return &kgo.Record{Topic: in.topic, Partition: p, Key: []byte(r.K), Value: b}
+}
+
+func (in *input) transact(ctx context.Context, records []*kgo.Record, how kgo.TransactionEndTry) error {
+	if err := in.cl.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := in.cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return err
+	}
+	return in.cl.EndTransaction(ctx, how)
+}
+
+// close appends one record far ahead to every partition, which closes the
+// windows of all others.
+func (in *input) close(ctx context.Context) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var records []*kgo.Record
+	for p := range int64(inPartitions) {
+		records = append(records, in.record(int32(p), row{
+			ID: fmt.Sprintf("last-%d", p), K: "last", N: -p - 1, TS: inBase + in.next*inStep + closing,
+		}))
+	}
+	return in.transact(ctx, records, kgo.TryCommit)
+}
+
+// feed writes a few records every few milliseconds until pause, so that whatever
+// happens to the job happens while it works.
+func (in *input) feed(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	in.stop = cancel
+	in.done.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			// Not with ctx: a write that began is finished, so that every record the
+			// driver counts is there.
+			if err := in.write(context.WithoutCancel(ctx), 5); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// pause ends feed and waits for the write in hand.
+func (in *input) pause() {
+	if in.stop != nil {
+		in.stop()
+		in.done.Wait()
+		in.stop = nil
+	}
+}

@@ -1,0 +1,110 @@
+package testcontainers
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"kstream/testcontainers/broker"
+)
+
+// epochPoints are the steps of an epoch as failpoints; startPoints those of a
+// start.
+func epochPoints() []string {
+	return []string{"open", "first-write", "mid", "barrier", "aligned", "frozen", "prepared", "changelog", "collected",
+		"flushed", "offsets", "record", "end-sent", "end-answered", "opened-next", "applied", "handles"}
+}
+
+func startPoints() []string {
+	return []string{"locked", "inspected", "fenced", "claimed", "record-read", "bounded", "store-checked", "restored",
+		"recovered", "seeked", "running"}
+}
+
+// TestKill kills the process before and after every step once; the next life
+// must bring the outputs to exactly what the input demands.
+func TestKill(t *testing.T) {
+	for _, side := range []string{"before", "after"} {
+		for _, point := range slices.Concat(epochPoints(), startPoints()) {
+			t.Run(side+"="+point, func(t *testing.T) {
+				t.Parallel()
+				each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+					killAt(t, b, side+"="+point, slices.Contains(startPoints(), point))
+				})
+			})
+		}
+	}
+}
+
+// killAt plays one kill. A step of an epoch is met in a first life that has
+// committed before; a step of a start in a second life, which has something to
+// recover.
+func killAt(t *testing.T, b *broker.Broker, point string, atStart bool) {
+	j := newJob(t, b)
+	j.in.feed(t)
+	passage := ":3"
+	if atStart {
+		first := j.start()
+		j.advance(first, 2)
+		first.kill()
+		passage = ":1"
+	}
+	j.start(failpoint + point + passage).died()
+	last := j.start()
+	j.advance(last, 2)
+	j.finish(last)
+}
+
+// killsDefault is the number of random kills where KSTREAM_CHAOS_KILLS says none.
+const killsDefault = 8
+
+// TestChaosKill kills at random moments while input arrives.
+func TestChaosKill(t *testing.T) {
+	kills := killsDefault
+	if text := os.Getenv("KSTREAM_CHAOS_KILLS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("KSTREAM_CHAOS_KILLS=%q is not a number of kills", text)
+		}
+		kills = n
+	}
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+		t.Logf("repeat with -seed %d", s)
+		chaos(t, b, rand.New(rand.NewPCG(s, 1)), kills)
+	})
+}
+
+// chaos lets three of four lives commit before they die, at a random moment of
+// a later epoch; the fourth may die in its start.
+func chaos(t *testing.T, b *broker.Broker, random *rand.Rand, kills int) {
+	j := newJob(t, b)
+	j.in.feed(t)
+	for range kills {
+		p := j.start()
+		limit := 1500 * time.Millisecond
+		if random.IntN(4) > 0 {
+			j.advance(p, 1)
+			limit = 300 * time.Millisecond
+		}
+		hold := time.NewTimer(time.Duration(random.Int64N(int64(limit))))
+		select {
+		case <-hold.C:
+		case <-p.done:
+			t.Fatalf("kstream ended with %v before it was killed", p.cmd.ProcessState)
+		}
+		p.kill()
+	}
+	last := j.start()
+	j.advance(last, 2)
+	d := j.finish(last)
+	if d.Compared.Aborted == 0 {
+		t.Errorf("%d kills, and no attempt was ever taken back: they did not land in the work", kills)
+	}
+	t.Logf("%d kills: 0 lost, 0 duplicated, 0 reordered; %d records of attempts taken back", kills, d.Compared.Aborted)
+}

@@ -1,0 +1,57 @@
+package testcontainers
+
+import "strings"
+
+// The chaos pipeline: everything an epoch can hold in one file. A plain copy
+// shows loss, doubling and order per partition; the running counts show state
+// that is one record off; the windows show event time across restarts.
+const chaosYAML = `version: 1
+name: NAME
+parallelism: 2
+max_parallelism: 8
+checkpoint:
+  interval: 100ms
+  transaction_timeout: 11s
+sources:
+  in:
+    topic: NAME-in
+    schema: {id: string!, k: string!, n: int!, ts: timestamp!}
+    event_time: ts
+    watermark: {ascending: true, idle: none, every: 50ms}
+streams:
+  counts:
+    from: in
+    steps:
+      - key_by: k
+      - aggregate:
+          k: $key
+          n: count()
+          total: sum(n)
+  windows:
+    from: in
+    steps:
+      - key_by: k
+      - window: {tumbling: 1s}
+      - aggregate:
+          k: $key
+          start: $window.start
+          n: count()
+          total: sum(n)
+sinks:
+  copy:
+    from: in
+    topic: NAME-copy
+    partition: source_partition
+  counts:
+    from: counts
+    topic: NAME-counts
+  windows:
+    from: windows
+    topic: NAME-windows
+state:
+  dir: STATE
+`
+
+func chaosPipeline(name, stateDir string) string {
+	return strings.NewReplacer("NAME", name, "STATE", stateDir).Replace(chaosYAML)
+}
