@@ -30,7 +30,7 @@ func (m *Machine) fail(now time.Duration, f *Failure) []Effect {
 }
 
 // count finds deterministic failures: the same record, the same error, three
-// times without a committed epoch in between.
+// times. Epochs that other partitions commit in between prove nothing.
 func (m *Machine) count(f *Failure) {
 	if f.Same == "" || f.Same != m.same {
 		m.same, m.sameCount = f.Same, 0

@@ -447,7 +447,6 @@ func (m *Machine) answered(e Event) []Effect {
 	applied := m.running
 	m.committed = m.running
 	m.committedAt = e.Now
-	m.sameCount, m.same = 0, ""
 	if !m.v2 && e.Writes > 1 {
 		// I15: a late copy of EndTxn could commit a half-written T(n+1). The
 		// epoch is committed; a new life begins without delay.

@@ -125,7 +125,7 @@ func (c *compiler) source(s *SourceSpec) {
 	c.plan.Sources = append(c.plan.Sources, src)
 
 	cur := &cursor{chain: ch, hang: func(n *Node) { ch.Roots = append(ch.Roots, n) }}
-	l := c.sourceLayout(src, &frame{ch})
+	l := c.sourceLayout(src, &registers{ch})
 	cur.use(l)
 	if s.EventTime != nil {
 		src.EventTime = c.compile(s.EventTime, "sources/"+s.Name+"/event_time", l,
@@ -134,7 +134,7 @@ func (c *compiler) source(s *SourceSpec) {
 	c.taps[s.Name] = cur
 }
 
-func (c *compiler) sourceLayout(src *Source, f *frame) *layout {
+func (c *compiler) sourceLayout(src *Source, f *registers) *layout {
 	s := src.Spec
 	l := &layout{frame: f, hidden: map[string]bool{}, origin: true, headers: true, raw: true}
 	l.key = keyState{raw: true, read: func() { src.NeedsKey = true }}

@@ -101,7 +101,7 @@ func (c *compiler) exchange(kind ExchangeKind, name string, ends []*cursor, key 
 	c.plan.Exchanges = append(c.plan.Exchanges, ex)
 	to := c.newChain(fmt.Sprintf("%s/%d", name, ex.ID))
 	ex.To, to.Input = to, ex
-	x := &carrier{exchange: ex, frame: &frame{to}, slots: map[string]int{}}
+	x := &carrier{exchange: ex, frame: &registers{to}, slots: map[string]int{}}
 	for _, cur := range ends {
 		end := &ExchangeEnd{Exchange: ex, Chain: cur.chain}
 		ex.Ends = append(ex.Ends, end)
@@ -118,15 +118,32 @@ func (c *compiler) exchange(kind ExchangeKind, name string, ends []*cursor, key 
 		l.key = *key
 	}
 	l.key.raw = false
-	l.key.read = func() { to.NeedsKey = true }
+	l.key.read = func() {
+		to.NeedsKey = true
+		if key == nil {
+			x.readKeys()
+		}
+	}
+	if key == nil && kind == ExchangeHash {
+		x.readKeys() // the key is encoded anew to route by it
+	}
 	out.use(l)
 	return out
+}
+
+// readKeys tells the senders that their $key is read.
+func (x *carrier) readKeys() {
+	for _, s := range x.senders {
+		if s.key.read != nil {
+			s.key.read()
+		}
+	}
 }
 
 // carrier gives the columns that an exchange carries their slots.
 type carrier struct {
 	exchange *Exchange
-	frame    *frame // of the receiver
+	frame    *registers // of the receiver
 	senders  []*layout
 	slots    map[string]int
 }

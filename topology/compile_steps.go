@@ -47,7 +47,24 @@ func (c *compiler) input(name string, from []Ref) *cursor {
 		return ends[0]
 	}
 	c.sameShape(name, from, ends)
-	return c.exchange(ExchangeForward, name, ends, nil)
+	kind := ExchangeForward
+	if keyedAlike(ends) {
+		// The inputs may run with different parallelism: rows go to the owner of
+		// their key group again.
+		kind = ExchangeHash
+	}
+	return c.exchange(kind, name, ends, nil)
+}
+
+// keyedAlike says whether all inputs of a union are keyed, with one key type.
+func keyedAlike(ends []*cursor) bool {
+	first := ends[0].layout.key
+	for _, e := range ends {
+		if !e.layout.key.keyed || e.layout.key.typ.String() != first.typ.String() {
+			return false
+		}
+	}
+	return true
 }
 
 func (r Ref) text() string {

@@ -7,13 +7,13 @@ import (
 	"kstream/record"
 )
 
-// frame hands out the slots of a chain's register file while its expressions
+// registers hands out the slots of a chain's register file while its expressions
 // are compiled.
-type frame struct {
+type registers struct {
 	chain *Chain
 }
 
-func (f *frame) alloc() int {
+func (f *registers) alloc() int {
 	f.chain.Slots++
 	return f.chain.Slots - 1
 }
@@ -55,7 +55,7 @@ type keyState struct {
 // there. Operators that only rearrange fields change the layout and leave
 // nothing to run.
 type layout struct {
-	frame   *frame
+	frame   *registers
 	columns []column
 	base    *base
 	hidden  map[string]bool // names of the base that were dropped or renamed

@@ -1,0 +1,217 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+
+	"kstream/checkpoint"
+	"kstream/record"
+)
+
+// messageKind is what travels on a channel between tasks, in order (A1).
+type messageKind uint8
+
+const (
+	messageRows messageKind = iota
+	messageWatermark
+	messageIdle
+	messageBarrier
+	messageFetched // records of a source partition, to a source task
+	messageStop    // to a source task: no further input; drain says whether the final watermark comes first
+)
+
+// message is one item on a channel. Rows belong to the receiver, who gives them
+// back to their pool.
+type message struct {
+	kind      messageKind
+	rows      *rows
+	fetched   record.FetchedPartition
+	watermark record.Timestamp
+	epoch     checkpoint.Epoch
+	drain     bool
+}
+
+// inputCapacity is how many messages with data may wait on one channel: short
+// channels keep barriers fast (A12). Control messages are always taken, so that
+// a full channel cannot stop a barrier.
+const inputCapacity = 4
+
+// inbox is the receiving end of all channels of one task. Each input is a
+// bounded queue; an input that is blocked by a barrier is not read, the others
+// are read in turn.
+type inbox struct {
+	mu     sync.Mutex
+	inputs []input
+	next   int           // whose turn it is
+	ready  chan struct{} // capacity 1: something may be there
+}
+
+type input struct {
+	queue   []message
+	head    int
+	data    int // messages with data in the queue
+	blocked bool
+	space   chan struct{} // capacity 1: a sender waits for room
+}
+
+func newInbox(inputs int) *inbox {
+	b := &inbox{inputs: make([]input, inputs), ready: make(chan struct{}, 1)}
+	for i := range b.inputs {
+		b.inputs[i].space = make(chan struct{}, 1)
+	}
+	return b
+}
+
+func hasData(k messageKind) bool { return k == messageRows || k == messageFetched }
+
+// put appends a message. Data waits for room; waited says that it had to.
+func (b *inbox) put(ctx context.Context, from int, m message) (waited bool, err error) {
+	in := &b.inputs[from]
+	for {
+		b.mu.Lock()
+		if !hasData(m.kind) || in.data < inputCapacity {
+			b.append(in, m)
+			b.mu.Unlock()
+			return waited, nil
+		}
+		b.mu.Unlock()
+		waited = true
+		select {
+		case <-in.space:
+		case <-ctx.Done():
+			return waited, context.Cause(ctx)
+		}
+	}
+}
+
+// offer appends a message whatever the length of the queue, and tells whether
+// it is full now. It never waits: for the fetcher, which pauses instead.
+func (b *inbox) offer(from int, m message) (full bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in := &b.inputs[from]
+	b.append(in, m)
+	return in.data >= inputCapacity
+}
+
+func (b *inbox) full(from int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inputs[from].data >= inputCapacity
+}
+
+func (b *inbox) append(in *input, m message) {
+	if hasData(m.kind) {
+		in.data++
+	}
+	in.queue = append(in.queue, m)
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the next message of an input that is not blocked. room says that
+// its queue is no longer full.
+func (b *inbox) take() (from int, m message, room, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.inputs {
+		at := (b.next + i) % len(b.inputs)
+		in := &b.inputs[at]
+		if in.blocked || in.head == len(in.queue) {
+			continue
+		}
+		b.next = at + 1
+		m := in.queue[in.head]
+		in.queue[in.head] = message{}
+		in.head++
+		if in.head == len(in.queue) {
+			in.queue, in.head = in.queue[:0], 0
+		}
+		if hasData(m.kind) {
+			room = in.data == inputCapacity
+			in.data--
+			select {
+			case in.space <- struct{}{}:
+			default:
+			}
+		}
+		return at, m, room, true
+	}
+	return 0, message{}, false, false
+}
+
+// block stops reading an input (E3); unblock reads all of them again.
+func (b *inbox) block(from int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs[from].blocked = true
+}
+
+func (b *inbox) unblock() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.inputs {
+		b.inputs[i].blocked = false
+	}
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// rowsMax is how many rows a batch holds (performance.md rule 4).
+const rowsMax = 512
+
+// rows is a pooled batch: what rows carry beside their columns, the columns
+// themselves, row after row, and the bytes they point to.
+type rows struct {
+	heads  []head
+	values []record.Value
+	arena  record.Arena
+	pool   *rowsPool
+}
+
+// head is what every row carries through an exchange.
+type head struct {
+	key    []byte // encoded, nil if there is none
+	group  record.KeyGroup
+	op     record.Op
+	time   record.Timestamp
+	window record.Window
+	topic  string
+	part   int32
+	offset record.Offset
+	read   record.Timestamp // $record_ts
+}
+
+func (r *rows) release() {
+	r.heads = r.heads[:0]
+	r.values = r.values[:0]
+	r.arena.Reset()
+	select {
+	case r.pool.free <- r:
+	default:
+	}
+}
+
+// rowsPool is the free list of one exchange. What does not fit is garbage.
+type rowsPool struct {
+	free chan *rows
+}
+
+func newRowsPool(size int) *rowsPool { return &rowsPool{free: make(chan *rows, size)} }
+
+func (p *rowsPool) get(columns int) *rows {
+	select {
+	case r := <-p.free:
+		return r
+	default:
+		return &rows{
+			heads:  make([]head, 0, rowsMax),
+			values: make([]record.Value, 0, rowsMax*columns),
+			pool:   p,
+		}
+	}
+}

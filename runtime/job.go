@@ -1,0 +1,313 @@
+package runtime
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/state"
+	"kstream/topology"
+)
+
+// Options are what a job needs from its process.
+type Options struct {
+	Plan *topology.Plan
+	// Connect makes the clients of one life.
+	Connect func(ctx context.Context) (*Client, error)
+
+	FS       state.FS
+	StateDir string // the directory of this pipeline and slot
+	Log      *slog.Logger
+	Stdin    io.Reader
+	Stdout   io.Writer
+
+	Host    string
+	PID     int
+	Version string
+	Random  func() uint64
+	Jitter  func() float64
+
+	AcceptKafkaLoss bool
+	FromNone        bool
+	Reset           []string // uids that start anew
+	Until           time.Duration
+	MaxRecords      int64
+	Drain           bool // with Until and MaxRecords: the final watermark first
+	Parallelism     int  // of chains that do not say; at least 1
+
+	// Events is told of everything worth a line; nil is allowed. It must not block.
+	Events func(Event)
+	// Failpoint is called at every step; tests only.
+	Failpoint func(step string)
+}
+
+// Event is something worth telling: a start, a checkpoint, a stall, a restart.
+type Event struct {
+	Kind string // restored, running, checkpoint, restart, stopping, progress
+	Text string
+	Took time.Duration
+}
+
+// Result is how a job ended.
+type Result struct {
+	Exit int
+	Text string
+	Hint string
+}
+
+// Job runs a plan until it ends, is stopped, or fails for good.
+type Job struct {
+	// configuration
+	opts Options
+	plan *topology.Plan
+	log  *slog.Logger
+	fs   state.FS
+	fail *failpoints
+
+	// of the process
+	ctx         context.Context
+	began       time.Time
+	machine     *checkpoint.Machine
+	events      chan lifeEvent
+	woken       chan struct{}
+	dirLock     *state.DirLock
+	directory   string
+	mine        *checkpoint.Claim // the newest claim we committed
+	restarting  bool              // start-up after the failure path proved that the claim is ours
+	broker      record.Broker
+	storedParts int
+	fromNone    bool
+	reset       map[string]bool
+	stdin       *stdinReader
+	result      *Result
+	status      status
+	metrics     *metrics
+	finger      checkpoint.Fingerprint
+
+	lifeMu sync.Mutex
+	life   *life
+}
+
+// lifeEvent is an event and the life it belongs to; nil is any.
+type lifeEvent struct {
+	checkpoint.Event
+	life *life
+}
+
+// status is what others read while the job runs.
+type status struct {
+	records atomic.Int64
+	epoch   atomic.Uint64
+	at      atomic.Int64 // wall time of the last commit, ms
+	took    atomic.Int64 // duration of the last checkpoint, ns
+	starts  atomic.Int64
+	state   atomic.Pointer[string]
+}
+
+// New makes a job.
+func New(o Options) *Job {
+	j := &Job{
+		opts: o, plan: o.Plan, log: o.Log, fs: o.FS, fail: newFailpoints(o.Failpoint),
+		began: time.Now(), events: make(chan lifeEvent, 256), woken: make(chan struct{}, 1),
+		fromNone: o.FromNone, reset: map[string]bool{}, stdin: newStdinReader(o.Stdin),
+	}
+	for _, uid := range o.Reset {
+		j.reset[uid] = true
+	}
+	j.finger = fingerprintOf(o.Plan)
+	j.metrics = newMetrics(j)
+	c := o.Plan.Spec.Checkpoint
+	j.machine = checkpoint.New(checkpoint.Config{
+		Interval: c.Interval, MinPause: c.MinPause, Timeout: c.Timeout,
+		Heartbeat: time.Hour, FenceRetry: time.Second,
+	}, checkpoint.NewRestarts(restartStrategy(o.Plan.Spec.Restart), o.Jitter))
+	return j
+}
+
+func restartStrategy(r topology.RestartSpec) checkpoint.RestartStrategy {
+	return checkpoint.RestartStrategy{
+		Kind: r.Kind, Initial: r.Initial, Max: r.Max, Multiplier: r.Multiplier, Jitter: r.Jitter,
+		ResetAfter: r.ResetAfter, Attempts: r.Attempts, Delay: r.Delay, MaxFailures: r.MaxFailures, Per: r.Per,
+	}
+}
+
+// Run runs the job to its end. Cancelling ctx ends it at once, as a kill would:
+// Stop is the orderly way.
+func (j *Job) Run(ctx context.Context) Result {
+	j.ctx = ctx
+	j.setState("starting")
+	j.renew()
+	defer func() {
+		j.life.close()
+		if j.dirLock != nil {
+			j.dirLock.Close()
+		}
+	}()
+	j.step(checkpoint.Event{Kind: checkpoint.EventStart})
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for j.result == nil {
+		select {
+		case e := <-j.events:
+			if e.life == nil || e.life == j.life {
+				j.step(e.Event)
+			}
+		case a := <-j.life.acks:
+			j.acknowledged(a)
+		case <-j.woken:
+		case <-tick.C:
+			j.tick()
+		case <-ctx.Done():
+			return Result{Exit: 1, Text: context.Cause(ctx).Error()}
+		}
+	}
+	return *j.result
+}
+
+// tickEvery is how often the coordinator looks at sizes and ages.
+const tickEvery = 20 * time.Millisecond
+
+// Stop asks for an orderly end; it returns at once.
+func (j *Job) Stop(mode checkpoint.StopMode) {
+	j.event(checkpoint.Event{Kind: checkpoint.EventStop, Stop: mode}, nil)
+}
+
+// event hands an event to the coordinator.
+func (j *Job) event(e checkpoint.Event, l *life) {
+	select {
+	case j.events <- lifeEvent{e, l}:
+	case <-j.ctx.Done():
+	}
+}
+
+func (j *Job) wake() {
+	select {
+	case j.woken <- struct{}{}:
+	default:
+	}
+}
+
+// renew begins a life.
+func (j *Job) renew() {
+	l := newLife(j)
+	l.broker = j.broker
+	j.lifeMu.Lock()
+	j.life = l
+	j.lifeMu.Unlock()
+}
+
+// taken counts records for --max-records.
+func (j *Job) taken(n int64) {
+	now := j.status.records.Add(n)
+	if limit := j.opts.MaxRecords; limit > 0 && now >= limit && now-n < limit {
+		go j.Stop(j.stopMode())
+	}
+}
+
+func (j *Job) stopMode() checkpoint.StopMode {
+	if j.opts.Drain {
+		return checkpoint.StopDrain
+	}
+	return checkpoint.StopFinish
+}
+
+func (j *Job) setState(s string) { j.status.state.Store(&s) }
+
+func (j *Job) clock() time.Time { return time.Now() }
+
+func (j *Job) nowNanos() int64 { return time.Now().UnixNano() }
+
+func (j *Job) now() record.Timestamp { return record.Timestamp(time.Now().UnixMilli()) }
+
+func (j *Job) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (j *Job) tell(kind, text string, took time.Duration) {
+	if j.opts.Events != nil {
+		j.opts.Events(Event{Kind: kind, Text: text, Took: took})
+	}
+}
+
+func (j *Job) checkpointTopic() string {
+	return checkpoint.CheckpointTopic(j.plan.Spec.InternalTopics.Prefix, j.plan.Name)
+}
+
+func (j *Job) changelogTopic(generation int) string {
+	return checkpoint.ChangelogTopic(j.plan.Spec.InternalTopics.Prefix, j.plan.Name, generation)
+}
+
+// group is the consumer group a source's positions are shown in.
+func (j *Job) group(uid string) string {
+	for _, s := range j.plan.Sources {
+		if s.Spec.UID == uid && s.Spec.Group != "" {
+			return s.Spec.Group
+		}
+	}
+	return checkpoint.GroupID(j.plan.Name)
+}
+
+func (j *Job) isReset(uid string) bool { return j.reset[uid] }
+
+func (j *Job) storeOptions() state.Options {
+	s := j.plan.Spec.State
+	return state.Options{
+		FS: j.fs, Dir: j.opts.StateDir, Memory: s.Memory, Backend: s.Backend, Ballast: ballast,
+		Logger: func(msg string, args ...any) { j.log.Debug(msg, args...) },
+	}
+}
+
+// ballast is given up when the disk is full, so that the last flush fits.
+const ballast = 64 << 20
+
+func (j *Job) fingerprint() checkpoint.Fingerprint { return j.finger }
+
+func fingerprintOf(p *topology.Plan) checkpoint.Fingerprint {
+	f := checkpoint.Fingerprint{MaxParallelism: p.MaxParallelism}
+	for _, n := range p.Stateful {
+		f.Nodes = append(f.Nodes, checkpoint.NodePrint{UID: n.UID, Operator: n.Aggregate.Op,
+			Layout: n.Aggregate.Layout, KeyType: n.Aggregate.KeyType.String(), Text: n.Aggregate.Finger})
+	}
+	return f
+}
+
+// where is the place of a node in the file, for messages.
+func (j *Job) where(uid string) string {
+	for _, n := range j.plan.Stateful {
+		if n.UID == uid {
+			return " (" + filepath.Base(j.plan.Spec.File) + ":" + itoa(n.At.Line) + ")"
+		}
+	}
+	return ""
+}
+
+// slowest says which tasks have not acknowledged the barrier.
+func (j *Job) slowest() string {
+	var names []string
+	for _, t := range j.life.tasks {
+		if j.life.collected[t] == nil {
+			names = append(names, t.name)
+		}
+	}
+	if len(names) == 0 {
+		return "waiting for Kafka"
+	}
+	if len(names) > 3 {
+		names = append(names[:3], "…")
+	}
+	return "waiting for " + strings.Join(names, ", ")
+}

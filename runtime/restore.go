@@ -1,0 +1,316 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kstream/changelog"
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/state"
+)
+
+// readRecord is U4: the newest record under the fence says what c is.
+func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
+	j := l.job
+	ends, err := l.client.Log.WaitStable(ctx, j.checkpointTopic(), l.stableTimeout())
+	if err != nil {
+		return 0, err
+	}
+	n, err := l.readCheckpoints(ctx, ends)
+	if err != nil {
+		return 0, err
+	}
+	if n.claim == nil || n.claim.ID() != l.owner.ID() {
+		return 0, &checkpoint.Failure{Class: checkpoint.ClassFenced, Exit: 6, Text: "fenced: " + ownerText(n.claim) + " took over"}
+	}
+	j.storedParts = checkpoint.StoredParts(0, n.parts)
+	r, err := checkpoint.DecodeRecord(0, n.parts)
+	switch {
+	case errors.Is(err, checkpoint.ErrNoRecord):
+		r = nil
+	case err != nil && !j.fromNone:
+		return 0, refuse(6, "restore the topic, or begin anew with --from none", "the checkpoint record cannot be read: %v", err)
+	}
+	if j.fromNone {
+		return l.beginAnew(ctx, r)
+	}
+	if r == nil {
+		return 0, l.firstRecord(ctx)
+	}
+	l.restored = r
+	l.changelog = r.Changelog
+	l.stores = slices.Clone(r.Stores)
+	l.positions = r.Sources
+	if err := l.compatible(r); err != nil {
+		return 0, err
+	}
+	return r.Epoch, l.compareGroups(ctx, r)
+}
+
+// firstRecord begins with c = 0: the changelog is made, unless there are traces
+// of an earlier run.
+func (l *life) firstRecord(ctx context.Context) error {
+	if !l.first {
+		trace, err := l.trace(ctx)
+		if err != nil {
+			return err
+		}
+		if trace != "" {
+			return stateMissing("the checkpoint topic %s holds no checkpoint, but %s", l.job.checkpointTopic(), trace)
+		}
+	}
+	l.giveStoreIDs()
+	return l.createChangelog(ctx, 1)
+}
+
+// beginAnew is --from none: a new generation of the changelog with nothing in
+// it, and one record that makes it the state.
+func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (checkpoint.Epoch, error) {
+	generation, c := 1, checkpoint.Epoch(0)
+	if r != nil {
+		generation, c = r.Changelog.Generation+1, r.Epoch
+		l.restored = &checkpoint.Record{Lineage: r.Lineage}
+	}
+	for {
+		infos, err := l.client.Topics.Topics(ctx, []string{l.job.changelogTopic(generation)})
+		if err != nil {
+			return 0, err
+		}
+		if len(infos) == 0 {
+			break
+		}
+		generation++
+	}
+	l.giveStoreIDs()
+	if err := l.createChangelog(ctx, generation); err != nil {
+		return 0, err
+	}
+	if err := l.db.Wipe(); err != nil {
+		return 0, storeFailure(err)
+	}
+	l.positions = nil
+	if err := l.locateSources(ctx); err != nil {
+		return 0, err
+	}
+	n := c + 1
+	l.collected = map[*taskCore]*frozen{nil: {positions: l.startPositions()}}
+	if err := l.producer.Begin(); err != nil {
+		return 0, err
+	}
+	if err := l.commitOffsets(ctx, n); err != nil {
+		return 0, err
+	}
+	if err := l.writeRecord(ctx, n); err != nil {
+		return 0, err
+	}
+	if _, err := l.producer.End(ctx); err != nil {
+		return 0, err
+	}
+	l.job.log.Info("began anew", "checkpoint", n, "changelog", l.changelog.Topic)
+	l.job.fromNone = false
+	l.restored, l.positions = l.epochRecord, l.epochRecord.Sources
+	return n, nil
+}
+
+func (l *life) createChangelog(ctx context.Context, generation int) error {
+	j := l.job
+	topic := j.changelogTopic(generation)
+	config := map[string]string{
+		"cleanup.policy": "compact", "retention.ms": "-1", "retention.bytes": "-1",
+		"delete.retention.ms": "86400000", "segment.ms": "21600000", "segment.bytes": "134217728",
+		"message.timestamp.type": "CreateTime", "unclean.leader.election.enable": "false", "compression.type": "producer",
+	}
+	if err := l.createInternal(ctx, topic, j.plan.MaxParallelism, config); err != nil {
+		return err
+	}
+	infos, err := l.client.Topics.Topics(ctx, []string{topic})
+	if err != nil {
+		return err
+	}
+	info := infos[topic]
+	if int(info.Partitions) != j.plan.MaxParallelism {
+		return refuse(6, "delete the topic if nothing needs it", "%s has %d partitions, max_parallelism is %d", topic, info.Partitions, j.plan.MaxParallelism)
+	}
+	l.changelog = checkpoint.Changelog{Generation: generation, Topic: topic, TopicID: info.ID,
+		Ends: make([]record.Offset, j.plan.MaxParallelism)}
+	return nil
+}
+
+// giveStoreIDs gives every stateful uid that has none the next free number.
+// Numbers are never used again within a generation.
+func (l *life) giveStoreIDs() {
+	var next uint16 = 1
+	known := map[string]bool{}
+	for _, s := range l.stores {
+		next = max(next, s.ID+1)
+		if !s.Retired {
+			known[s.UID] = true
+		}
+	}
+	for _, n := range l.job.plan.Stateful {
+		if !known[n.UID] {
+			l.stores = append(l.stores, checkpoint.StoreEntry{UID: n.UID, ID: next})
+			next++
+		}
+	}
+}
+
+func (l *life) storeID(uid string) (state.StoreID, bool) {
+	for _, s := range l.stores {
+		if s.UID == uid && !s.Retired {
+			return state.StoreID(s.ID), true
+		}
+	}
+	return 0, false
+}
+
+// compatible compares the plan with the state of R. What would lose state is
+// refused by name; --reset UID says that it may start empty.
+func (l *life) compatible(r *checkpoint.Record) error {
+	j := l.job
+	if r.Plan.MaxParallelism != j.plan.MaxParallelism {
+		return refuse(6, "set max_parallelism back", "[state-incompatible] max_parallelism is %d, the state was written with %d",
+			j.plan.MaxParallelism, r.Plan.MaxParallelism)
+	}
+	now := map[string]checkpoint.NodePrint{}
+	for _, n := range j.fingerprint().Nodes {
+		now[n.UID] = n
+	}
+	var problems []string
+	for _, old := range r.Plan.Nodes {
+		n, ok := now[old.UID]
+		switch {
+		case j.isReset(old.UID):
+			l.retire(old.UID)
+		case !ok:
+			problems = append(problems, fmt.Sprintf("%s: the state of this step would be lost", old.UID))
+		case n != old:
+			problems = append(problems, fmt.Sprintf("%s: %s -> %s", old.UID, describe(old), describe(n)))
+		}
+		delete(now, old.UID)
+	}
+	for _, n := range j.fingerprint().Nodes {
+		if _, added := now[n.UID]; added && !j.isReset(n.UID) {
+			problems = append(problems, fmt.Sprintf("%s: a new step would start with empty state%s", n.UID, j.where(n.UID)))
+		}
+	}
+	if len(problems) > 0 {
+		return refuse(6, "name a changed step anew, or let one start empty with --reset UID",
+			"[state-incompatible] the pipeline does not fit its state:\n  %s", strings.Join(problems, "\n  "))
+	}
+	l.giveStoreIDs()
+	return nil
+}
+
+func describe(n checkpoint.NodePrint) string { return n.Operator + " " + n.Text }
+
+// retire takes a uid's store away; the uid gets a fresh, empty one.
+func (l *life) retire(uid string) {
+	for i := range l.stores {
+		if l.stores[i].UID == uid {
+			l.stores[i].Retired = true
+		}
+	}
+	l.job.log.Warn("state reset", "uid", uid)
+}
+
+// compareGroups finds group offsets that somebody changed: the record is the
+// truth, and a person who reset the group expects otherwise.
+func (l *life) compareGroups(ctx context.Context, r *checkpoint.Record) error {
+	byGroup := map[string]map[record.TopicPartition]record.GroupOffset{}
+	for _, p := range r.Sources {
+		if _, ok := l.topics[p.Topic]; !ok || l.job.isReset(p.UID) {
+			continue
+		}
+		group := l.job.group(p.UID)
+		if byGroup[group] == nil {
+			offsets, err := l.client.Topics.GroupOffsets(ctx, group)
+			if err != nil {
+				return err
+			}
+			byGroup[group] = offsets
+		}
+		tp := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}
+		o, ok := byGroup[group][tp]
+		if !ok {
+			continue // expired
+		}
+		epoch, ours, _ := checkpoint.ParseMark(o.Metadata)
+		if !ours || epoch != r.Epoch || o.Offset != p.Offset {
+			return refuse(6, fmt.Sprintf("to start the source anew: --reset %s; to begin anew: --from none", p.UID),
+				"the group %s says %s is at offset %d, checkpoint %d says %d: somebody changed the group, the checkpoint counts",
+				group, tp, o.Offset, r.Epoch, p.Offset)
+		}
+	}
+	return nil
+}
+
+// bound is U5: the end of the changelog under the fence, compared with R.
+func (l *life) bound(ctx context.Context) error {
+	topic := l.changelog.Topic
+	infos, err := l.client.Topics.Topics(ctx, []string{topic})
+	if err != nil {
+		return err
+	}
+	info, ok := infos[topic]
+	found := changelog.Log{Exists: ok, TopicID: info.ID, Partitions: int(info.Partitions), Config: info.Config}
+	if ok {
+		if _, err := l.client.Log.WaitStable(ctx, topic, l.stableTimeout()); err != nil {
+			return err
+		}
+		if found.Bounds, err = l.client.Log.Bounds(ctx, topic); err != nil {
+			return err
+		}
+	}
+	l.log = found
+	return nil
+}
+
+// checkStore is U6: which local store may be continued (11.3), and does Kafka
+// hold what R says (11.4).
+func (l *life) checkStore(context.Context) error {
+	j := l.job
+	in := changelog.Findings{
+		Name: l.changelog.Topic, Log: l.log, AcceptKafkaLoss: j.opts.AcceptKafkaLoss, Now: j.now(),
+	}
+	if l.restored != nil {
+		in.Record = l.restored.Epoch != 0
+		in.Epoch, in.Lineage = uint64(l.restored.Epoch), l.inLineage
+	}
+	in.Changelog = changelog.Expected{Generation: l.changelog.Generation, TopicID: l.changelog.TopicID, Ends: l.changelog.Ends}
+	if m, ok := l.db.Meta(); ok {
+		in.Store = &m
+	}
+	decision, err := changelog.Decide(in)
+	if err != nil {
+		return changelogFailure(err)
+	}
+	for _, w := range decision.Warnings {
+		j.log.Warn(w)
+	}
+	if decision.Wipe {
+		j.log.Info("restoring all state from the changelog", "reason", decision.Reason)
+		j.metrics.storeWipe(decision.Metric)
+		if err := l.db.Wipe(); err != nil {
+			return storeFailure(err)
+		}
+	}
+	l.decision = decision
+	return nil
+}
+
+func (l *life) inLineage(owner string, epoch uint64) bool {
+	return checkpoint.InLineage(l.restored.Lineage, owner, checkpoint.Epoch(epoch))
+}
+
+func changelogFailure(err error) error {
+	var r *changelog.Refusal
+	if errors.As(err, &r) {
+		return &checkpoint.Failure{Class: checkpoint.ClassRefuse, Exit: r.Exit, Text: r.Error(), Hint: r.Hint}
+	}
+	return err
+}

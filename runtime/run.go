@@ -1,0 +1,407 @@
+package runtime
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"kstream/expr"
+	"kstream/operator"
+	"kstream/record"
+	"kstream/sink"
+	"kstream/source"
+	"kstream/state"
+	"kstream/topology"
+	"kstream/window"
+)
+
+// build is what is known of the tasks before the first of them is made: how many
+// each chain has, and their inboxes.
+type build struct {
+	life      *life
+	subtasks  map[*topology.Chain]int
+	inboxes   map[*topology.Chain][]*inbox
+	inputBase map[*topology.ExchangeEnd]int
+	stateful  map[string]int // stateful nodes per uid, to share the memory
+}
+
+// run is U10: tables, operators and tasks are made, then all tasks start. The
+// first epoch opens after it.
+func (l *life) run() error {
+	b := &build{life: l, subtasks: map[*topology.Chain]int{}, inboxes: map[*topology.Chain][]*inbox{},
+		inputBase: map[*topology.ExchangeEnd]int{}}
+	plan := l.job.plan
+	for _, c := range plan.Chains {
+		b.subtasks[c] = b.parallelism(c)
+	}
+	for _, c := range plan.Chains {
+		b.makeInboxes(c)
+	}
+	var tasks []*task
+	for _, c := range plan.Chains {
+		for i := range b.subtasks[c] {
+			if c.Source != nil {
+				if err := b.sourceTask(c, i); err != nil {
+					return err
+				}
+				continue
+			}
+			t, err := b.task(c, i)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, t)
+		}
+	}
+	if err := l.makeConsumers(); err != nil {
+		return err
+	}
+	l.endedLeft.Store(int32(len(l.sources)))
+	l.job.lifeMu.Lock()
+	l.ready = true
+	l.job.lifeMu.Unlock()
+	for _, t := range tasks {
+		l.start(t.name, t.run)
+	}
+	for _, s := range l.sources {
+		l.start(s.name, s.run)
+	}
+	return nil
+}
+
+// parallelism of a chain: what the file says, else the job's; readers are
+// limited to the partitions there are.
+func (b *build) parallelism(c *topology.Chain) int {
+	p := c.Parallelism
+	if p <= 0 {
+		p = b.life.job.opts.Parallelism
+	}
+	if c.Source != nil {
+		n := 0
+		for _, s := range b.life.starts {
+			if s.source == c.Source {
+				n++
+			}
+		}
+		return max(1, min(p, n))
+	}
+	return max(1, min(p, b.life.job.plan.MaxParallelism))
+}
+
+// makeInboxes gives every subtask one channel for each subtask that sends to it;
+// a source task has one for each partition, and one for control.
+func (b *build) makeInboxes(c *topology.Chain) {
+	inputs := 0
+	if c.Input != nil {
+		for _, end := range c.Input.Ends {
+			b.inputBase[end] = inputs
+			inputs += b.subtasks[end.Chain]
+		}
+	}
+	for i := range b.subtasks[c] {
+		n := inputs
+		if c.Source != nil {
+			n = len(b.partitionsOf(c, i)) + 1
+		}
+		b.inboxes[c] = append(b.inboxes[c], newInbox(n))
+	}
+}
+
+// partitionsOf are the partitions of a source that a subtask reads.
+func (b *build) partitionsOf(c *topology.Chain, subtask int) []*partition {
+	var parts []*partition
+	n := 0
+	for _, s := range b.life.starts {
+		if s.source != c.Source {
+			continue
+		}
+		if n%b.subtasks[c] == subtask {
+			parts = append(parts, &partition{SourcePosition: s.pos, handed: s.pos.Offset})
+		}
+		n++
+	}
+	return parts
+}
+
+// core makes what every task has, with its operators.
+func (b *build) core(t *taskCore, c *topology.Chain, subtask int) error {
+	l := b.life
+	t.life, t.chain, t.subtask = l, c, subtask
+	t.name = fmt.Sprintf("%s[%d]", c.Name, subtask)
+	t.inbox = b.inboxes[c][subtask]
+	t.applied = l.job.machine.Committed()
+	t.out = output{ctx: l.ctx, producer: l.producer, gate: l.gate, held: &l.held, stall: &l.stall,
+		epoch: l.job.machine.Committed() + 1}
+	t.env = expr.Env{Arena: &t.arena, Now: l.job.nowNanos(), Pipeline: l.job.plan.Name,
+		Rand: rand.New(rand.NewPCG(l.job.opts.Random(), l.job.opts.Random()))}
+	t.wm.Store(int64(record.MinTimestamp))
+	m := l.job.metrics
+	op, err := operator.Build(c, operator.Env{
+		Expr: &t.env, MaxParallelism: l.job.plan.MaxParallelism,
+		Table:    func(uid string) (*state.Table, error) { return b.table(uid, c, subtask) },
+		Exchange: func(end *topology.ExchangeEnd) (func(*record.Row) error, error) { return b.sender(t, end) },
+		Sink:     func(n *topology.Node) (func(*record.Row) error, error) { return b.writer(t, n) },
+		Log: func(level, uid, text string) {
+			l.job.logStep(level, uid, text)
+		},
+		Count: operator.Counters{
+			Skipped:     func(uid, code string) { m.skipped.WithLabelValues(uid, code).Inc() },
+			LateDropped: func(uid string) { m.late.WithLabelValues(uid).Inc() },
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("build %s: %w", t.name, err)
+	}
+	t.op = op
+	t.row.Slots = op.Slots
+	l.tasks = append(l.tasks, t)
+	return nil
+}
+
+// table opens the state of a node for the key groups of a subtask. The memory
+// for hot tables, half of state.memory, is shared by all of them.
+func (b *build) table(uid string, c *topology.Chain, subtask int) (*state.Table, error) {
+	id, ok := b.life.storeID(uid)
+	if !ok {
+		return nil, fmt.Errorf("bug: %s has no store id", uid)
+	}
+	first, last, ok := groupRanges{groups: b.life.job.plan.MaxParallelism, subtasks: b.subtasks[c]}.of(subtask)
+	if !ok {
+		return nil, fmt.Errorf("bug: subtask %d of %s owns no key group", subtask, c.Name)
+	}
+	share := b.life.job.plan.Spec.State.Memory / 2 / int64(len(b.life.job.plan.Stateful)*b.subtasks[c])
+	return b.life.db.Table(state.TableOptions{Store: id, First: first, Last: last, Memory: share})
+}
+
+func (b *build) sender(t *taskCore, end *topology.ExchangeEnd) (func(*record.Row) error, error) {
+	to := b.inboxes[end.Exchange.To]
+	s := &sender{
+		ctx: b.life.ctx, end: end, columns: end.Columns, to: to, input: b.inputBase[end] + t.subtask,
+		ranges:  groupRanges{groups: b.life.job.plan.MaxParallelism, subtasks: len(to)},
+		subtask: t.subtask, by: end.By, env: &t.env, sendKey: end.Exchange.To.NeedsKey,
+		pending: make([]*rows, len(to)), pool: newRowsPool((inputCapacity + 2) * len(to)), blocked: &t.busy,
+	}
+	t.senders = append(t.senders, s)
+	return s.send, nil
+}
+
+// writer is where a chain's rows leave for a sink.
+func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, error) {
+	enc, err := sink.NewEncoder(n, &t.env)
+	if err != nil {
+		return nil, err
+	}
+	spec := n.Sink.Spec
+	switch {
+	case spec.Blackhole:
+		return func(row *record.Row) error { _, err := enc.Encode(row); return err }, nil
+	case spec.Stdout != nil:
+		return b.stdout(enc, spec.Stdout), nil
+	}
+	partitions := b.life.topics[spec.Topic].Partitions
+	return func(row *record.Row) error {
+		m, err := enc.Encode(row)
+		if err != nil {
+			return err
+		}
+		if err := enc.Partition(row, partitions); err != nil {
+			return err
+		}
+		return t.out.write(m)
+	}, nil
+}
+
+func (b *build) stdout(enc *sink.Encoder, spec *topology.StdoutSpec) func(*record.Row) error {
+	line := sink.NewLine(sink.LineOptions{Prefix: spec.Prefix, Pretty: spec.Pretty})
+	var buf []byte
+	l := b.life
+	return func(row *record.Row) error {
+		m, err := enc.Encode(row)
+		if err != nil {
+			return err
+		}
+		buf = line.Append(buf[:0], m)
+		l.stdoutMu.Lock()
+		defer l.stdoutMu.Unlock()
+		_, err = l.job.opts.Stdout.Write(buf)
+		return err
+	}
+}
+
+// flusher is a buffered standard output.
+type flusher interface{ Flush() error }
+
+// flushStdout shows what stdout sinks wrote, when a task has nothing to do.
+func (l *life) flushStdout() {
+	if f, ok := l.job.opts.Stdout.(flusher); ok {
+		l.stdoutMu.Lock()
+		defer l.stdoutMu.Unlock()
+		f.Flush()
+	}
+}
+
+func (b *build) task(c *topology.Chain, subtask int) (*task, error) {
+	t := &task{}
+	if err := b.core(&t.taskCore, c, subtask); err != nil {
+		return nil, err
+	}
+	t.marks = window.NewPartitions(len(t.inbox.inputs))
+	// Every source has told its watermark before its first record, so a task's
+	// own need not be stored: it is the least of those it hears first.
+	t.op.RestoreWatermark(b.restoredWatermark(c, map[*topology.Chain]bool{}))
+	return t, nil
+}
+
+// restoredWatermark is the least watermark of the source partitions that feed a
+// chain, idle ones excepted: where the task stood at the barrier.
+func (b *build) restoredWatermark(c *topology.Chain, seen map[*topology.Chain]bool) record.Timestamp {
+	w := record.MaxTimestamp
+	if seen[c] {
+		return w
+	}
+	seen[c] = true
+	if c.Source != nil {
+		found := false
+		for _, s := range b.life.starts {
+			if s.source != c.Source || s.pos.Idle {
+				continue
+			}
+			found = true
+			if !s.pos.Ended {
+				w = min(w, s.pos.Watermark)
+			}
+		}
+		if !found {
+			return record.MinTimestamp
+		}
+		return w
+	}
+	for _, end := range c.Input.Ends {
+		w = min(w, b.restoredWatermark(end.Chain, seen))
+	}
+	return w
+}
+
+func (b *build) sourceTask(c *topology.Chain, subtask int) error {
+	t := &sourceTask{source: c.Source, parts: b.partitionsOf(c, subtask)}
+	if err := b.core(&t.taskCore, c, subtask); err != nil {
+		return err
+	}
+	t.control = len(t.parts)
+	job := b.life.job
+	spec := c.Source.Spec
+	o := source.Options{Time: job.plan.Spec.Time, Expr: &t.env,
+		Skipped: func(uid, code string) { job.metrics.skipped.WithLabelValues(uid, code).Inc() }}
+	t.marks = source.NewWatermarks(spec.Watermark, job.plan.Spec.Time)
+	t.wmEvery = spec.Watermark.Every
+	for i, p := range t.parts {
+		t.marks.Add(job.now(), p.Watermark, p.Idle)
+		if p.Ended {
+			t.marks.End(i)
+		}
+	}
+	switch {
+	case spec.Generate != nil:
+		g := &generateFeed{t: t, gen: source.NewGenerator(c.Source, o), rate: spec.Generate.Rate,
+			began: job.clock(), first: int64(t.parts[0].Offset)}
+		t.feed = g
+	case spec.Stdin:
+		t.decoder = source.NewDecoder(c.Source, o)
+		job.stdin.start()
+		t.feed = &stdinFeed{t: t, lines: source.NewLines(t.parts[0].Offset), in: job.stdin}
+	default:
+		t.decoder = source.NewDecoder(c.Source, o)
+	}
+	b.life.sources = append(b.life.sources, t)
+	return nil
+}
+
+// makeConsumers makes one consumer for each source: two sources may read the
+// same topic at different positions.
+func (l *life) makeConsumers() error {
+	for _, s := range l.job.plan.Sources {
+		if len(s.Spec.Topics) == 0 {
+			continue
+		}
+		routes := map[record.TopicPartition]route{}
+		var positions []record.Position
+		for _, t := range l.sources {
+			if t.source != s {
+				continue
+			}
+			for i, p := range t.parts {
+				if p.Ended {
+					continue
+				}
+				tp := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}
+				routes[tp] = route{task: t, input: i}
+				positions = append(positions, record.Position{TopicPartition: tp, TopicID: p.TopicID,
+					Offset: p.Offset, LeaderEpoch: p.LeaderEpoch})
+			}
+		}
+		if len(positions) == 0 {
+			continue
+		}
+		c, err := l.client.Consumer(ConsumerOptions{Positions: positions, Isolation: s.Spec.Isolation})
+		if err != nil {
+			return err
+		}
+		l.consumers = append(l.consumers, c)
+		for _, t := range l.sources {
+			if t.source == s {
+				t.consumer = c
+			}
+		}
+		f := &fetcher{life: l, consumer: c, routes: routes}
+		l.start("source:"+s.Spec.Name, f.run)
+	}
+	return nil
+}
+
+// logStep writes the line of a log step.
+func (j *Job) logStep(level, uid, text string) {
+	levels := map[string]func(string, ...any){
+		"debug": j.log.Debug, "info": j.log.Info, "warn": j.log.Warn, "error": j.log.Error,
+	}
+	levels[level](text, "step", uid)
+}
+
+// Status is a job as it is seen from outside.
+type Status struct {
+	Name         string
+	State        string
+	Uptime       time.Duration
+	Restarts     int64
+	Records      int64
+	Lag          int64
+	Watermark    record.Timestamp // MinTimestamp: none yet
+	Epoch        uint64
+	CommittedAt  record.Timestamp
+	CommitTook   time.Duration
+	Parallelism  int
+	SourceStates []string
+}
+
+// Status reads the job's figures; it may be called from any goroutine.
+func (j *Job) Status() Status {
+	s := Status{
+		Name: j.plan.Name, State: *j.status.state.Load(), Uptime: time.Since(j.began), Restarts: max(0, j.status.starts.Load()-1),
+		Records: j.status.records.Load(), Epoch: j.status.epoch.Load(), CommittedAt: record.Timestamp(j.status.at.Load()),
+		CommitTook: time.Duration(j.status.took.Load()), Parallelism: j.opts.Parallelism, Watermark: record.MinTimestamp,
+	}
+	j.lifeMu.Lock()
+	defer j.lifeMu.Unlock()
+	if j.life == nil {
+		return s
+	}
+	tasks := j.life.made()
+	w := record.MaxTimestamp
+	for _, t := range tasks {
+		w = min(w, record.Timestamp(t.wm.Load()))
+	}
+	if len(tasks) > 0 {
+		s.Watermark = w
+	}
+	s.Lag = int64(j.life.lag())
+	return s
+}

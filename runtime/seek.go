@@ -1,0 +1,206 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"kstream/changelog"
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/state"
+	"kstream/topology"
+)
+
+// replay is U7: the changelog from the stored positions to the bound goes into
+// the local store, in batches that carry the positions.
+func (l *life) replay(ctx context.Context) error {
+	j := l.job
+	d := l.decision
+	if len(d.From) == 0 {
+		d.From = make([]record.Offset, len(l.changelog.Ends))
+	}
+	ends := make([]record.Offset, len(l.log.Bounds))
+	for i, b := range l.log.Bounds {
+		ends[i] = b.End
+	}
+	meta := state.Meta{
+		Generation: l.changelog.Generation, TopicID: l.changelog.TopicID, Wall: d.Wall, DirectoryID: j.directory,
+	}
+	if l.restored != nil {
+		meta.Epoch, meta.Owner = uint64(l.restored.Epoch), l.restored.Owner.ID()
+	}
+	r := changelog.NewReplayer(l.db, meta, d.From, ends)
+	began := j.clock()
+	err := l.client.Log.ReadAll(ctx, rangesOf(l.changelog.Topic, d.From, ends), r.Add, func(read, left int64) {
+		j.progress("restoring", read, left)
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.Finish(j.now()); err != nil {
+		return storeFailure(err)
+	}
+	took := j.clock().Sub(began)
+	j.metrics.restored(r.Records(), took)
+	if r.Records() > 0 {
+		j.log.Info("state restored", "records", r.Records(), "took", took)
+	}
+	l.applied.Store(meta.Epoch)
+	return nil
+}
+
+// seek is U9: where every partition of every source goes on.
+func (l *life) seek(ctx context.Context) error {
+	return l.locateSources(ctx)
+}
+
+// locateSources finds the position of every source partition: R's where it has
+// one, else where the source says it starts.
+func (l *life) locateSources(ctx context.Context) error {
+	l.starts = nil
+	for _, s := range l.job.plan.Sources {
+		if len(s.Spec.Topics) == 0 {
+			l.starts = append(l.starts, sourceStart{source: s, pos: l.inProcess(s)})
+			continue
+		}
+		for _, topic := range s.Spec.Topics {
+			if err := l.locateTopic(ctx, s, topic); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inProcess is the position of a source inside the process: the number of the
+// next record, or the byte position of standard input.
+func (l *life) inProcess(s *topology.Source) checkpoint.SourcePosition {
+	if p, ok := l.known(s.Spec, s.Spec.Name, 0); ok {
+		return p
+	}
+	return checkpoint.SourcePosition{UID: s.Spec.UID, Topic: s.Spec.Name, LeaderEpoch: -1,
+		Watermark: record.MinTimestamp, Stop: -1}
+}
+
+// known is R's position of a partition, unless the source was reset.
+func (l *life) known(s *topology.SourceSpec, topic string, p int32) (checkpoint.SourcePosition, bool) {
+	if l.job.isReset(s.UID) {
+		return checkpoint.SourcePosition{}, false
+	}
+	for _, pos := range l.positions {
+		if pos.UID == s.UID && pos.Topic == topic && pos.Partition == p {
+			return pos, true
+		}
+	}
+	return checkpoint.SourcePosition{}, false
+}
+
+func (l *life) locateTopic(ctx context.Context, s *topology.Source, topic string) error {
+	info := l.topics[topic]
+	bounds, err := l.client.Log.Bounds(ctx, topic)
+	if err != nil {
+		return err
+	}
+	_, knownTopic := l.known(s.Spec, topic, 0)
+	var begin, stop []record.Offset
+	for p := range info.Partitions {
+		pos, ok := l.known(s.Spec, topic, p)
+		if ok {
+			if err := l.checkPosition(s.Spec, info, pos, bounds[p]); err != nil {
+				return err
+			}
+			l.starts = append(l.starts, sourceStart{source: s, pos: pos})
+			continue
+		}
+		if begin == nil {
+			if begin, err = l.resolve(ctx, s.Spec.Start, s.Spec.Group, topic, bounds); err != nil {
+				return err
+			}
+			if stop, err = l.resolve(ctx, s.Spec.Stop, "", topic, bounds); err != nil {
+				return err
+			}
+		}
+		pos = checkpoint.SourcePosition{UID: s.Spec.UID, Topic: topic, TopicID: info.ID, Partition: p,
+			Offset: begin[p], LeaderEpoch: -1, Watermark: record.MinTimestamp, Stop: stop[p]}
+		if knownTopic {
+			// A partition that was added holds records from before it was noticed.
+			pos.Offset = bounds[p].Start
+			l.job.log.Warn("a partition was added: records of a key may come from two partitions around it, order per key is not given across the change",
+				"partition", record.TopicPartition{Topic: topic, Partition: p}.String())
+		}
+		pos.Ended = pos.Stop >= 0 && pos.Offset >= pos.Stop
+		l.starts = append(l.starts, sourceStart{source: s, pos: pos})
+	}
+	return l.checkMissing(s.Spec, topic, info.Partitions)
+}
+
+// checkMissing refuses if R knows a partition that is gone.
+func (l *life) checkMissing(s *topology.SourceSpec, topic string, partitions int32) error {
+	for _, pos := range l.positions {
+		if pos.UID == s.UID && pos.Topic == topic && pos.Partition >= partitions && !l.job.isReset(s.UID) {
+			return refuse(6, "to start the source anew: --reset "+s.UID, "%s/%d does not exist any more", topic, pos.Partition)
+		}
+	}
+	return nil
+}
+
+// checkPosition refuses a position that means nothing any more (12): silent loss
+// is the worst outcome.
+func (l *life) checkPosition(s *topology.SourceSpec, info record.TopicInfo, pos checkpoint.SourcePosition, b record.Bounds) error {
+	hint := fmt.Sprintf("to start the source at its `start` again: --reset %s", s.UID)
+	tp := record.TopicPartition{Topic: pos.Topic, Partition: pos.Partition}
+	switch {
+	case pos.TopicID != info.ID:
+		return refuse(6, hint, "%s was deleted and made again: id %x -> %x", pos.Topic, pos.TopicID[:4], info.ID[:4])
+	case pos.Offset < b.Start:
+		return refuse(6, hint, "%s: offset %d was deleted, the log starts at %d (%d records lost)", tp, pos.Offset, b.Start, b.Start-pos.Offset)
+	case pos.Offset > b.End:
+		return refuse(6, hint, "%s lost records: position %d epoch %d, log now ends at %d", tp, pos.Offset, pos.LeaderEpoch, b.End)
+	}
+	return nil
+}
+
+// resolve turns a start or stop into offsets, one for each partition; -1 is no
+// stop.
+func (l *life) resolve(ctx context.Context, p topology.Position, group, topic string, bounds []record.Bounds) ([]record.Offset, error) {
+	out := make([]record.Offset, len(bounds))
+	for i, b := range bounds {
+		switch p.Kind {
+		case "latest":
+			out[i] = b.End
+		case "never", "":
+			out[i] = -1
+		case "offsets":
+			out[i] = b.Start
+			if o, ok := p.Offsets[int32(i)]; ok {
+				out[i] = o
+			}
+		default:
+			out[i] = b.Start
+		}
+	}
+	switch p.Kind {
+	case "timestamp":
+		return l.client.Log.OffsetsAt(ctx, topic, p.Time)
+	case "group":
+		offsets, err := l.client.Topics.GroupOffsets(ctx, group)
+		if err != nil {
+			return nil, err
+		}
+		for i := range out {
+			if o, ok := offsets[record.TopicPartition{Topic: topic, Partition: int32(i)}]; ok {
+				out[i] = o.Offset
+			}
+		}
+	}
+	return out, nil
+}
+
+// startPositions are the positions for a record that begins anew.
+func (l *life) startPositions() []checkpoint.SourcePosition {
+	var all []checkpoint.SourcePosition
+	for _, s := range l.starts {
+		all = append(all, s.pos)
+	}
+	return all
+}

@@ -1,0 +1,157 @@
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"kstream/checkpoint"
+	"kstream/codec"
+	"kstream/expr"
+	"kstream/record"
+	"kstream/topology"
+)
+
+// sender is where one task puts rows into one exchange: a batch under way for
+// each receiver, and the channels to them.
+type sender struct {
+	ctx     context.Context
+	end     *topology.ExchangeEnd
+	columns []int
+	to      []*inbox // by subtask of the receiver
+	input   int      // our channel number at the receivers
+	ranges  groupRanges
+	subtask int
+	by      *expr.Program
+	env     *expr.Env
+	sendKey bool // the receiver reads $key, and routing does not encode it
+
+	pending []*rows
+	pool    *rowsPool
+	turn    int
+	buf     []byte
+	blocked *blockedTime
+}
+
+// send copies the row into the batch of its receiver, and sends the batch when
+// it is full. The row's bytes are copied: nothing of the sender's memory is
+// shared with the receiver.
+func (s *sender) send(row *record.Row) error {
+	key, group := row.KeyBytes, row.Group
+	switch {
+	case s.by != nil:
+		var err error
+		if s.buf, err = codec.AppendKey(s.buf[:0], s.by.Eval(s.env)); err != nil {
+			return err
+		}
+		group = record.KeyGroupOf(s.buf, s.ranges.groups)
+		return s.put(int(s.ranges.owner(group)), row, key, group)
+	case s.end.Exchange.Kind == topology.ExchangeHash:
+		return s.put(s.ranges.owner(group), row, key, group)
+	}
+	if s.sendKey {
+		var err error
+		if s.buf, err = codec.AppendKey(s.buf[:0], row.Key); err != nil {
+			return err
+		}
+		key, group = s.buf, record.KeyGroupOf(s.buf, s.ranges.groups)
+	}
+	switch s.end.Exchange.Kind {
+	case topology.ExchangeBroadcast:
+		for i := range s.to {
+			if err := s.put(i, row, key, group); err != nil {
+				return err
+			}
+		}
+		return nil
+	case topology.ExchangeRebalance:
+		s.turn = (s.turn + 1) % len(s.to)
+		return s.put(s.turn, row, key, group)
+	}
+	return s.put(s.subtask%len(s.to), row, key, group)
+}
+
+func (s *sender) put(to int, row *record.Row, key []byte, group record.KeyGroup) error {
+	b := s.pending[to]
+	if b == nil {
+		b = s.pool.get(len(s.columns))
+		s.pending[to] = b
+	}
+	h := head{group: group, op: row.Op, time: row.Time, window: row.Window}
+	if key != nil {
+		h.key = b.arena.Copy(key)
+	}
+	if o := row.Origin; o != nil {
+		h.topic, h.part, h.offset, h.read = o.Topic, o.Partition, o.Offset, o.Time
+	}
+	b.heads = append(b.heads, h)
+	for _, slot := range s.columns {
+		b.values = append(b.values, row.Slots[slot].Clone(&b.arena))
+	}
+	if len(b.heads) >= rowsMax {
+		return s.flushTo(to)
+	}
+	return nil
+}
+
+func (s *sender) flushTo(to int) error {
+	b := s.pending[to]
+	if b == nil {
+		return nil
+	}
+	s.pending[to] = nil
+	began := time.Now()
+	waited, err := s.to[to].put(s.ctx, s.input, message{kind: messageRows, rows: b})
+	if waited {
+		s.blocked.add(time.Since(began))
+	}
+	return err
+}
+
+// flush sends every batch under way.
+func (s *sender) flush() error {
+	for to := range s.pending {
+		if err := s.flushTo(to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// control sends a watermark, an idle mark or a barrier behind all rows, to every
+// receiver, also to those that got no rows (A2).
+func (s *sender) control(m message) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	for _, to := range s.to {
+		if _, err := to.put(s.ctx, s.input, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupRanges says which subtask owns a key group: contiguous ranges, as even
+// as possible.
+type groupRanges struct {
+	groups, subtasks int
+}
+
+// owner is the subtask of a group.
+func (r groupRanges) owner(g record.KeyGroup) int {
+	return int(g) * r.subtasks / r.groups
+}
+
+// of is the range of a subtask, both ends included; ok is false if it owns none.
+func (r groupRanges) of(subtask int) (first, last record.KeyGroup, ok bool) {
+	low := (subtask*r.groups + r.subtasks - 1) / r.subtasks
+	high := ((subtask+1)*r.groups - 1) / r.subtasks
+	return record.KeyGroup(low), record.KeyGroup(high), low <= high
+}
+
+// ack is what a task tells the coordinator of a barrier.
+type ack struct {
+	task   *taskCore
+	epoch  checkpoint.Epoch
+	frozen *frozen
+}

@@ -1,0 +1,394 @@
+package runtime
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/source"
+	"kstream/topology"
+)
+
+// sourceStart is where one partition of a source begins in this life.
+type sourceStart struct {
+	source *topology.Source
+	pos    checkpoint.SourcePosition
+}
+
+// partition is one partition that a source task reads.
+type partition struct {
+	checkpoint.SourcePosition
+	handed record.Offset // B7's position: what was polled, not what was processed
+	paused atomic.Bool
+	lag    atomic.Int64
+}
+
+// sourceTask is one subtask of a chain that begins with a source: it decodes,
+// follows event time per partition, and answers barriers with the positions of
+// what it has handed on (I7).
+type sourceTask struct {
+	taskCore
+	source  *topology.Source
+	decoder *source.Decoder
+	parts   []*partition // by channel number
+	control int          // channel number of barriers and stop
+	marks   *source.Watermarks
+	wmEvery time.Duration
+	wmAt    time.Time
+	idle    bool
+	moved   bool // something was taken in since the last barrier
+	stopped bool
+	ended   bool
+	feed    feed // generate and stdin; nil for Kafka
+
+	consumer Consumer
+}
+
+// feed is a source inside the process. next runs some records through the chain
+// and says how long to wait for more; done says that there are none.
+type feed interface {
+	next(ctx context.Context) (wait time.Duration, done bool, err error)
+	// ready is a channel that says that something may be there, nil if time does.
+	ready() <-chan struct{}
+}
+
+// run is the loop of a source task. Control messages are taken even while a
+// feed waits or partitions are paused (A4).
+func (t *sourceTask) run() error {
+	ctx := t.life.ctx
+	tick := time.NewTicker(max(t.wmEvery, time.Millisecond))
+	defer tick.Stop()
+	if err := t.tick(); err != nil {
+		return err
+	}
+	for {
+		from, m, room, ok := t.inbox.take()
+		if ok {
+			t.between()
+			if err := t.handle(from, m, room); err != nil {
+				return err
+			}
+			continue
+		}
+		wait, err := t.pump(ctx)
+		if err != nil {
+			return err
+		}
+		if wait == 0 {
+			continue
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if err := t.wait(ctx, tick.C, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// forever is a wait that only a message or a tick ends.
+const forever = time.Duration(1<<63 - 1)
+
+// pump lets a feed make records.
+func (t *sourceTask) pump(ctx context.Context) (wait time.Duration, err error) {
+	if t.feed == nil || t.stopped || t.ended {
+		return forever, nil
+	}
+	t.between()
+	t.env.Now = t.life.job.nowNanos()
+	wait, done, err := t.feed.next(ctx)
+	t.reportDirty()
+	if err != nil || !done {
+		return wait, err
+	}
+	return forever, t.end(0)
+}
+
+func (t *sourceTask) wait(ctx context.Context, tick <-chan time.Time, wait time.Duration) error {
+	var timer <-chan time.Time
+	if wait != forever {
+		timer = time.After(wait)
+	}
+	var ready <-chan struct{}
+	if t.feed != nil && !t.stopped && !t.ended {
+		ready = t.feed.ready()
+	}
+	select {
+	case <-t.inbox.ready:
+	case <-ready:
+	case <-timer:
+	case <-t.out.waiting():
+		return t.flush()
+	case <-tick:
+		return t.tick()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (t *sourceTask) handle(from int, m message, room bool) error {
+	switch m.kind {
+	case messageFetched:
+		if room {
+			t.resume(from)
+		}
+		err := t.fetched(from, &m.fetched)
+		m.fetched.Records.Release()
+		return err
+	case messageBarrier:
+		return t.checkpoint(m.epoch)
+	case messageStop:
+		t.stopped = true
+		if m.drain {
+			return t.finalWatermark()
+		}
+	}
+	return nil
+}
+
+// fetched runs a batch of one partition through the chain.
+func (t *sourceTask) fetched(from int, f *record.FetchedPartition) error {
+	p := t.parts[from]
+	p.handed = f.Next.Offset
+	if t.stopped || p.Ended {
+		return nil
+	}
+	job := t.life.job
+	t.env.Now = job.nowNanos()
+	var m record.Message
+	n := f.Records.Len()
+	for i := range n {
+		f.Records.At(i, &m)
+		if p.Stop >= 0 && m.Offset >= p.Stop {
+			break
+		}
+		if err := t.one(from, &m); err != nil {
+			return err
+		}
+		p.Offset, p.LeaderEpoch = m.Offset+1, m.Epoch
+	}
+	if p.Stop < 0 || f.Next.Offset <= p.Stop {
+		p.Offset = f.Next.Offset // behind markers and aborted records
+		p.LeaderEpoch = f.Next.LeaderEpoch
+	}
+	p.lag.Store(int64(max(0, f.LastStable-p.Offset)))
+	t.taken(n)
+	t.marks.Active(from, job.now())
+	if p.Stop >= 0 && (p.Offset >= p.Stop || f.Next.Offset >= p.Stop) {
+		if err := t.end(from); err != nil {
+			return err
+		}
+	}
+	if now := job.clock(); now.After(t.wmAt) {
+		return t.tick()
+	}
+	return nil
+}
+
+// one decodes a record and runs it through the chain.
+func (t *sourceTask) one(from int, m *record.Message) error {
+	t.arena.Reset()
+	ok, err := t.decoder.Decode(m, &t.row)
+	if err != nil || !ok {
+		return err
+	}
+	t.marks.Observe(from, t.row.Time)
+	return t.op.Process(&t.row)
+}
+
+func (t *sourceTask) taken(n int) {
+	t.moved = true
+	t.records.Add(int64(n))
+	t.life.moved.Add(int64(max(n, 1)))
+	t.life.job.taken(int64(n))
+	t.reportDirty()
+}
+
+// tick looks at the clock: idleness, and the watermark every so often.
+func (t *sourceTask) tick() error {
+	job := t.life.job
+	t.wmAt = job.clock().Add(t.wmEvery)
+	if t.stopped {
+		return nil
+	}
+	w, idle := t.marks.Current(job.now())
+	if idle {
+		if !t.idle {
+			t.idle = true
+			return t.sendIdle()
+		}
+		return nil
+	}
+	t.idle = false
+	return t.advance(w)
+}
+
+// end notes that a partition has reached its stop. When all have, the watermark
+// is the final one and every window fires.
+func (t *sourceTask) end(i int) error {
+	if t.parts[i].Ended {
+		return nil
+	}
+	t.parts[i].Ended = true
+	t.marks.End(i)
+	t.life.moved.Add(1)
+	t.moved = true
+	return t.checkEnd()
+}
+
+// checkEnd ends the task's part of the input when all partitions have ended.
+func (t *sourceTask) checkEnd() error {
+	for _, p := range t.parts {
+		if !p.Ended {
+			return nil
+		}
+	}
+	if t.ended {
+		return nil
+	}
+	t.ended = true
+	if err := t.finalWatermark(); err != nil {
+		return err
+	}
+	if t.life.endedLeft.Add(-1) == 0 {
+		t.life.job.event(checkpoint.Event{Kind: checkpoint.EventEnded}, t.life)
+	}
+	return nil
+}
+
+func (t *sourceTask) finalWatermark() error {
+	if err := t.advance(record.MaxTimestamp); err != nil {
+		return err
+	}
+	t.reportDirty()
+	return t.flush()
+}
+
+// checkpoint is E2 for a source task: the positions are those of what was
+// handed on, the watermark goes first, so that a restart judges late records as
+// this life would have (A9).
+func (t *sourceTask) checkpoint(n checkpoint.Epoch) error {
+	if err := t.tick(); err != nil {
+		return err
+	}
+	positions := make([]checkpoint.SourcePosition, len(t.parts))
+	for i, p := range t.parts {
+		positions[i] = p.SourcePosition
+		if !p.Ended {
+			positions[i].Watermark, positions[i].Idle = t.marks.Partition(i)
+		}
+		if mutant("B7") && p.handed > p.Offset {
+			positions[i].Offset = p.handed
+		}
+	}
+	moved := t.moved
+	t.moved = false
+	return t.barrier(n, positions, moved)
+}
+
+func (t *sourceTask) resume(from int) {
+	p := t.parts[from]
+	if p.paused.CompareAndSwap(true, false) {
+		t.consumer.Resume([]record.TopicPartition{{Topic: p.Topic, Partition: p.Partition}})
+	}
+}
+
+// generateFeed makes the records of a generate source, at its rate.
+type generateFeed struct {
+	t     *sourceTask
+	gen   *source.Generator
+	rate  float64
+	began time.Time
+	first int64
+}
+
+// generateMax is how many records are made between two looks at the inbox.
+const generateMax = 512
+
+func (g *generateFeed) ready() <-chan struct{} { return nil }
+
+func (g *generateFeed) next(context.Context) (time.Duration, bool, error) {
+	t, p := g.t, g.t.parts[0]
+	n := int64(p.Offset)
+	due := n + generateMax
+	if g.rate > 0 {
+		made := g.first + int64(t.life.job.clock().Sub(g.began).Seconds()*g.rate)
+		due = min(due, made)
+	}
+	count := 0
+	for ; n < due && !g.gen.Ended(n); n++ {
+		t.arena.Reset()
+		ok, err := g.gen.Generate(n, &t.row)
+		if err != nil {
+			return 0, false, err
+		}
+		p.Offset = record.Offset(n + 1)
+		if !ok {
+			continue
+		}
+		t.marks.Observe(0, t.row.Time)
+		if err := t.op.Process(&t.row); err != nil {
+			return 0, false, err
+		}
+		count++
+	}
+	if count > 0 {
+		t.taken(count)
+		t.marks.Active(0, t.life.job.now())
+	}
+	if g.gen.Ended(n) {
+		return 0, true, nil
+	}
+	if n < due || g.rate == 0 {
+		return 0, false, nil
+	}
+	return max(time.Millisecond, time.Duration(float64(time.Second)/g.rate)), false, nil
+}
+
+// stdinFeed takes the lines of standard input. It cannot be read again: after a
+// restart it goes on with the next line.
+type stdinFeed struct {
+	t     *sourceTask
+	lines *source.Lines
+	in    *stdinReader
+	eof   bool
+}
+
+func (s *stdinFeed) ready() <-chan struct{} { return s.in.ready }
+
+func (s *stdinFeed) next(context.Context) (time.Duration, bool, error) {
+	chunk, eof, err := s.in.take()
+	if err != nil {
+		return 0, false, err
+	}
+	if chunk == nil && !eof {
+		return forever, false, nil
+	}
+	if err := s.lines.Feed(chunk); err != nil {
+		return 0, false, err
+	}
+	count := 0
+	for {
+		line, at, ok := s.lines.Next()
+		if !ok && eof {
+			line, at, ok = s.lines.Last()
+		}
+		if !ok {
+			break
+		}
+		m := record.Message{Topic: s.t.source.Spec.Name, Offset: at, Epoch: -1, Time: s.t.life.job.now(), Value: line}
+		if err := s.t.one(0, &m); err != nil {
+			return 0, false, err
+		}
+		count++
+	}
+	s.t.parts[0].Offset = s.lines.Position()
+	if count > 0 {
+		s.t.taken(count)
+		s.t.marks.Active(0, s.t.life.job.now())
+	}
+	return 0, eof, nil
+}

@@ -1,0 +1,333 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/state"
+)
+
+// prepare does one effect of start-up: section 10 of the protocol. There is no
+// other way to begin, to restart or to recover.
+func (l *life) prepare(ctx context.Context, k checkpoint.EffectKind) (done checkpoint.Event, err error) {
+	l.fail.before(stepNames[k])
+	began := l.job.clock()
+	switch k {
+	case checkpoint.EffectLock:
+		err = l.lock()
+	case checkpoint.EffectInspect:
+		err = l.inspect(ctx)
+		done.V2 = l.broker.TransactionV2
+	case checkpoint.EffectReadClaim:
+		done.Owner, done.Text, err = l.readClaim(ctx)
+	case checkpoint.EffectWatchOwner:
+		done.Text = ownerText(l.seen)
+		done.Alive, err = l.watchOwner(ctx)
+	case checkpoint.EffectFence:
+		err = l.fence(ctx)
+	case checkpoint.EffectWriteClaim:
+		done.Writes, err = l.writeClaim(ctx, false)
+	case checkpoint.EffectReadRecord:
+		done.Epoch, err = l.readRecord(ctx)
+	case checkpoint.EffectBound:
+		err = l.bound(ctx)
+	case checkpoint.EffectCheckStore:
+		err = l.checkStore(ctx)
+	case checkpoint.EffectReplay:
+		err = l.replay(ctx)
+	case checkpoint.EffectRecover: // U8: no sink of this release prepares anything
+	case checkpoint.EffectSeek:
+		err = l.seek(ctx)
+	case checkpoint.EffectRun:
+		err = l.run()
+	}
+	if err == nil {
+		l.fail.after(stepNames[k])
+		l.job.log.Debug("start-up", "step", k.String(), "took", l.job.clock().Sub(began).Round(time.Millisecond))
+	}
+	return done, err
+}
+
+// lock is U0: one process at a time uses a state directory.
+func (l *life) lock() error {
+	j := l.job
+	o := j.storeOptions()
+	if j.dirLock == nil && o.Backend == state.BackendDisk {
+		lock, err := state.LockDir(j.fs, o.Dir, j.opts.PID)
+		if err != nil {
+			return storeFailure(err)
+		}
+		j.dirLock, j.directory = lock, lock.ID
+	}
+	o.OnFailure = func(err error) { l.failed(storeFailure(err)) }
+	db, err := state.Open(o)
+	if errors.Is(err, state.ErrCorrupt) {
+		j.log.Warn("the local store is damaged; it is moved aside and restored from the changelog", "error", err)
+		j.metrics.storeWipe("corrupt")
+		if err = state.MoveAside(j.fs, o.Dir, j.now()); err == nil {
+			db, err = state.Open(o)
+		}
+	}
+	if err != nil {
+		return storeFailure(err)
+	}
+	l.db = db
+	return nil
+}
+
+// storeFailure says what an error of the local store means (7.4).
+func storeFailure(err error) error {
+	f := &checkpoint.Failure{Text: err.Error()}
+	var locked *state.LockedError
+	var unsafeDir *state.UnsafeDirError
+	switch {
+	case errors.As(err, &locked):
+		f.Class, f.Exit = checkpoint.ClassRefuse, 6
+		f.Hint = "stop the other process, or give this one its own state.dir"
+	case errors.As(err, &unsafeDir):
+		f.Class, f.Exit = checkpoint.ClassRefuse, 5
+		f.Hint = "chmod 700 the directory"
+	case errors.Is(err, state.ErrNewerFormat):
+		f.Class, f.Exit = checkpoint.ClassRefuse, 6
+		f.Hint = "upgrade kstream, or remove the directory: it is restored from the changelog"
+	case errors.Is(err, state.ErrNoSpace), errors.Is(err, fs.ErrPermission):
+		f.Class, f.Exit = checkpoint.ClassRefuse, 5
+	}
+	return f
+}
+
+func refuse(exit int, hint, format string, args ...any) error {
+	return &checkpoint.Failure{Class: checkpoint.ClassRefuse, Exit: exit, Text: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// inspect is U1: what the broker can do, and whether the pipeline ever ran.
+func (l *life) inspect(ctx context.Context) error {
+	j := l.job
+	client, err := j.opts.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	l.client = client
+	if l.broker, err = client.Topics.Inspect(ctx); err != nil {
+		return err
+	}
+	limit, txn := l.broker.MaxTransactionTimeout, j.plan.Spec.Checkpoint.TransactionTimeout
+	if limit > 0 && txn > limit {
+		return refuse(5, "lower checkpoint.transaction_timeout, or raise transaction.max.timeout.ms",
+			"checkpoint.transaction_timeout is %s, the broker allows %s", txn, limit)
+	}
+	if err := l.inspectTopics(ctx); err != nil {
+		return err
+	}
+	j.log.Debug("connected", "cluster", l.broker.ClusterID, "version", l.broker.Version, "transaction.version.2", l.broker.TransactionV2)
+	if _, ok := l.topics[j.checkpointTopic()]; ok {
+		return nil
+	}
+	return l.firstStart(ctx)
+}
+
+// inspectTopics looks at every topic the pipeline names; missing outputs are
+// made where the file says so.
+func (l *life) inspectTopics(ctx context.Context) error {
+	j := l.job
+	names := []string{j.checkpointTopic()}
+	for _, s := range j.plan.Sources {
+		names = append(names, s.Spec.Topics...)
+	}
+	for _, s := range j.plan.Sinks {
+		if s.Spec.Topic != "" {
+			names = append(names, s.Spec.Topic)
+		}
+	}
+	var err error
+	if l.topics, err = l.client.Topics.Topics(ctx, names); err != nil {
+		return err
+	}
+	for _, s := range j.plan.Sources {
+		for _, t := range s.Spec.Topics {
+			if _, ok := l.topics[t]; !ok {
+				return refuse(5, "create it, or mend the name", "the topic %s of source %s does not exist", t, s.Spec.Name)
+			}
+		}
+	}
+	for _, s := range j.plan.Sinks {
+		t := s.Spec.Topic
+		if _, ok := l.topics[t]; ok || t == "" {
+			continue
+		}
+		if s.Spec.Create == nil {
+			return refuse(5, fmt.Sprintf("create it, or let the job do it: create: {partitions: 4} at sink %s", s.Spec.Name),
+				"the topic %s of sink %s does not exist", t, s.Spec.Name)
+		}
+		c := s.Spec.Create
+		err := l.client.Topics.CreateTopic(ctx, record.NewTopic{Name: t, Partitions: int32(c.Partitions),
+			Replication: c.Replication, Config: c.Config, Existing: true})
+		if err != nil {
+			return err
+		}
+		made, err := l.client.Topics.Topics(ctx, []string{t})
+		if err != nil {
+			return err
+		}
+		l.topics[t] = made[t]
+	}
+	return l.checkPartitions()
+}
+
+// checkPartitions refuses source_partition where a record would have no
+// partition to go to.
+func (l *life) checkPartitions() error {
+	for _, s := range l.job.plan.Sinks {
+		if s.Spec.Partition.Kind != "source_partition" {
+			continue
+		}
+		out := l.topics[s.Spec.Topic].Partitions
+		for _, src := range l.job.plan.Sources {
+			for _, t := range src.Spec.Topics {
+				if in := l.topics[t].Partitions; in > out {
+					return refuse(5, "give the output as many partitions as the input",
+						"%s has %d partitions, %s has %d: `partition: source_partition` needs at least as many", t, in, s.Spec.Topic, out)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// firstStart is the only place that makes the checkpoint topic: there must be no
+// other trace of an earlier run (I17).
+func (l *life) firstStart(ctx context.Context) error {
+	j := l.job
+	trace, err := l.trace(ctx)
+	if err != nil {
+		return err
+	}
+	if trace != "" {
+		return stateMissing("the checkpoint topic %s does not exist, but %s", j.checkpointTopic(), trace)
+	}
+	l.first = true
+	config := map[string]string{
+		"cleanup.policy": "compact", "retention.ms": "-1", "retention.bytes": "-1",
+		"delete.retention.ms": "86400000", "segment.ms": "3600000", "segment.bytes": "16777216",
+		"message.timestamp.type": "CreateTime", "unclean.leader.election.enable": "false", "compression.type": "producer",
+	}
+	return l.createInternal(ctx, j.checkpointTopic(), 1, config)
+}
+
+func stateMissing(format string, args ...any) error {
+	return refuse(6, "restore what was lost, or begin anew with `kstream run FILE --from none`",
+		"[state-missing] "+format, args...)
+}
+
+// trace names what an earlier run left behind, "" if there is nothing.
+func (l *life) trace(ctx context.Context) (string, error) {
+	j := l.job
+	if m, ok := l.db.Meta(); ok && m.Epoch > 0 && j.fresh == "" {
+		return fmt.Sprintf("the local store holds epoch %d", m.Epoch), nil
+	}
+	for _, s := range j.plan.Sources {
+		if len(s.Spec.Topics) == 0 {
+			continue
+		}
+		offsets, err := l.client.Topics.GroupOffsets(ctx, s.Spec.Group)
+		if err != nil {
+			return "", err
+		}
+		for tp, o := range offsets {
+			if _, ours, _ := checkpoint.ParseMark(o.Metadata); ours && slices.Contains(s.Spec.Topics, tp.Topic) {
+				return fmt.Sprintf("the group %s has offsets of this pipeline", s.Spec.Group), nil
+			}
+		}
+	}
+	topic := j.changelogTopic(1)
+	infos, err := l.client.Topics.Topics(ctx, []string{topic})
+	if err != nil || len(infos) == 0 {
+		return "", err
+	}
+	// What an attempt left that never committed is no trace: only records that
+	// a read_committed reader sees are.
+	visible, err := l.countVisible(ctx, topic)
+	if err != nil || visible == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%s holds %d records", topic, visible), nil
+}
+
+func (l *life) countVisible(ctx context.Context, topic string) (int, error) {
+	ends, err := l.client.Log.WaitStable(ctx, topic, l.stableTimeout())
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	err = l.client.Log.ReadAll(ctx, rangesOf(topic, nil, ends), func(record.Message) error { n++; return nil }, nil)
+	return n, err
+}
+
+// rangesOf are the ranges from some positions, or the log's beginning, to ends.
+func rangesOf(topic string, from, ends []record.Offset) []record.ReadRange {
+	var ranges []record.ReadRange
+	for p, end := range ends {
+		r := record.ReadRange{To: end}
+		r.Topic, r.Partition, r.LeaderEpoch = topic, int32(p), -1
+		if from != nil {
+			r.Offset = from[p]
+		}
+		if r.Offset < end {
+			ranges = append(ranges, r)
+		}
+	}
+	return ranges
+}
+
+// stableTimeout is how long an open transaction of ours may hold a start up.
+func (l *life) stableTimeout() time.Duration {
+	return max(time.Minute, l.job.plan.Spec.Checkpoint.TransactionTimeout+15*time.Second)
+}
+
+func (l *life) createInternal(ctx context.Context, name string, partitions int, config map[string]string) error {
+	t := l.job.plan.Spec.InternalTopics
+	for k, v := range t.Config {
+		config[k] = v
+	}
+	l.job.log.Info("creating internal topic", "topic", name, "partitions", partitions)
+	return l.client.Topics.CreateTopic(ctx, record.NewTopic{
+		Name: name, Partitions: int32(partitions), Replication: t.Replication, Config: config, Existing: true,
+	})
+}
+
+// newest is the newest claim and the parts of the newest record.
+type newest struct {
+	claim *checkpoint.Claim
+	parts map[string][]byte
+}
+
+// readCheckpoints reads the checkpoint topic up to the given end.
+func (l *life) readCheckpoints(ctx context.Context, ends []record.Offset) (newest, error) {
+	n := newest{parts: map[string][]byte{}}
+	err := l.client.Log.ReadAll(ctx, rangesOf(l.job.checkpointTopic(), nil, ends), func(m record.Message) error {
+		key := string(m.Key)
+		switch {
+		case key == checkpoint.ClaimKey(0):
+			c, err := checkpoint.DecodeClaim(m.Value)
+			if err != nil {
+				return refuse(6, "", "the claim at offset %d of %s cannot be read: %v", m.Offset, l.job.checkpointTopic(), err)
+			}
+			n.claim = &c
+		case strings.HasPrefix(key, "r/0/"):
+			if m.Value == nil {
+				delete(n.parts, key)
+			} else {
+				n.parts[key] = slices.Clone(m.Value)
+			}
+		}
+		return nil
+	}, nil)
+	return n, err
+}

@@ -1,0 +1,344 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"kstream/changelog"
+	"kstream/checkpoint"
+	"kstream/codec"
+	"kstream/expr"
+	"kstream/operator"
+	"kstream/record"
+	"kstream/state"
+	"kstream/topology"
+	"kstream/window"
+)
+
+// taskCore is what source tasks and other tasks have in common: one subtask of
+// a chain with its state, its outputs and its place in the epochs. It is owned
+// by one goroutine.
+type taskCore struct {
+	// configuration
+	life    *life
+	name    string
+	chain   *topology.Chain
+	subtask int
+	senders []*sender
+	out     output
+	inbox   *inbox
+
+	// state
+	op      *operator.Chain
+	env     expr.Env
+	arena   record.Arena
+	row     record.Row
+	applied checkpoint.Epoch
+	dirty   int64 // last reported to life.dirty
+
+	// what others may read
+	records atomic.Int64 // rows taken in
+	busy    blockedTime  // waiting for room downstream
+	wm      atomic.Int64
+}
+
+// frozen is a task's part of an epoch, handed over with its acknowledgement.
+type frozen struct {
+	deltas    []*state.Delta
+	positions []checkpoint.SourcePosition
+	moved     bool
+}
+
+// barrier is E3-E6 for one task: everything of the epoch is handed on, the
+// state is frozen, the barrier goes to every output, D(n) to the changelog, and
+// the coordinator gets the acknowledgement.
+func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
+	t.life.fail.after("aligned")
+	f := &frozen{positions: positions, moved: moved}
+	for _, s := range t.senders {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	t.life.fail.before("frozen")
+	f.deltas = t.op.Freeze(uint64(n))
+	t.reportDirty()
+	t.life.fail.after("frozen")
+	for _, s := range t.senders {
+		if err := s.control(message{kind: messageBarrier, epoch: n}); err != nil {
+			return err
+		}
+	}
+	t.life.fail.before("prepared")
+	if err := t.out.close(); err != nil {
+		return err
+	}
+	t.life.fail.after("prepared")
+	t.life.fail.before("changelog")
+	if err := t.writeChangelog(f.deltas); err != nil {
+		return err
+	}
+	t.life.fail.after("changelog")
+	return t.life.acknowledge(ack{task: t, epoch: n, frozen: f})
+}
+
+// writeChangelog produces D(n), one record per changed key, into the partition
+// of its key group (E6). T(n) stays open until every task has acknowledged.
+func (t *taskCore) writeChangelog(deltas []*state.Delta) error {
+	m := record.Message{Topic: t.life.changelog.Topic, Time: t.life.job.now()}
+	var key, value []byte
+	for _, d := range deltas {
+		err := d.Each(func(g record.KeyGroup, k, v []byte) error {
+			key = changelog.AppendKey(key[:0], k)
+			m.Key, m.Value, m.Partition = key, nil, int32(g)
+			if v != nil {
+				value = changelog.AppendValue(value[:0], v)
+				m.Value = value
+			}
+			t.life.producer.Produce(&m)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("write changelog of %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// between is what a task does between two messages: entries of epochs that were
+// applied become clean.
+func (t *taskCore) between() {
+	if done := checkpoint.Epoch(t.life.applied.Load()); done > t.applied {
+		t.applied = done
+		t.op.Applied(uint64(done))
+	}
+}
+
+// reportDirty adds the change of the task's dirty state to the instance's sum.
+func (t *taskCore) reportDirty() {
+	now := t.op.DirtyBytes()
+	t.life.dirty.Add(now - t.dirty)
+	t.dirty = now
+}
+
+// process runs one row through the chain.
+func (t *taskCore) process() error {
+	t.arena.Reset()
+	t.env.Begin(&t.row)
+	return t.op.Process(&t.row)
+}
+
+// advance takes the watermark of all inputs through the chain and sends it on.
+func (t *taskCore) advance(w record.Timestamp) error {
+	if w <= record.Timestamp(t.wm.Load()) {
+		return nil
+	}
+	t.wm.Store(int64(w))
+	if err := t.op.Watermark(w); err != nil {
+		return err
+	}
+	for _, s := range t.senders {
+		if err := s.control(message{kind: messageWatermark, watermark: w}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *taskCore) sendIdle() error {
+	for _, s := range t.senders {
+		if err := s.control(message{kind: messageIdle}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush hands on what is under way, when there is nothing else to do.
+func (t *taskCore) flush() error {
+	for _, s := range t.senders {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	if len(t.out.hold.messages) > 0 && t.out.gate.isOpen(t.out.epoch) {
+		t.out.release()
+	}
+	t.life.flushStdout()
+	return nil
+}
+
+// task is one subtask of a chain behind an exchange.
+type task struct {
+	taskCore
+	// of the inputs, by channel number
+	marks   *window.Partitions
+	idle    bool
+	arrived int              // inputs that delivered the barrier under way
+	epoch   checkpoint.Epoch // of that barrier
+}
+
+// run is the loop of a task. It ends with the life's context, or an error.
+func (t *task) run() error {
+	ctx := t.life.ctx
+	flushAt := time.Time{}
+	for {
+		from, m, _, ok := t.inbox.take()
+		if !ok {
+			if err := t.flush(); err != nil {
+				return err
+			}
+			select {
+			case <-t.inbox.ready:
+			case <-t.out.waiting():
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		t.between()
+		if err := t.handle(from, m); err != nil {
+			return err
+		}
+		if m.kind != messageRows {
+			continue
+		}
+		if now := time.Now(); now.After(flushAt) {
+			if err := t.flush(); err != nil {
+				return err
+			}
+			flushAt = now.Add(t.life.job.plan.Spec.BufferTimeout)
+		}
+	}
+}
+
+func (t *task) handle(from int, m message) error {
+	switch m.kind {
+	case messageRows:
+		err := t.rows(m.rows)
+		m.rows.release()
+		if t.marks.Idle(from) {
+			t.marks.SetIdle(from, false)
+			t.idle = false
+		}
+		return err
+	case messageWatermark:
+		t.marks.SetIdle(from, false)
+		t.marks.Advance(from, m.watermark)
+		t.idle = false
+		return t.advance(t.marks.Current())
+	case messageIdle:
+		return t.idleInput(from)
+	case messageBarrier:
+		return t.align(from, m.epoch)
+	}
+	return nil
+}
+
+func (t *task) idleInput(from int) error {
+	t.marks.SetIdle(from, true)
+	if t.marks.AllIdle() {
+		if t.idle {
+			return nil
+		}
+		t.idle = true
+		return t.sendIdle()
+	}
+	return t.advance(t.marks.Current())
+}
+
+// align is E3: an input that has delivered barrier n is not read until all have.
+func (t *task) align(from int, n checkpoint.Epoch) error {
+	if t.arrived == 0 {
+		t.epoch = n
+	}
+	if n != t.epoch {
+		return fmt.Errorf("bug: barrier %d while barrier %d is aligned", n, t.epoch)
+	}
+	t.arrived++
+	if t.arrived < len(t.inbox.inputs) {
+		if !mutant("B6") {
+			t.inbox.block(from)
+		}
+		return nil
+	}
+	t.arrived = 0
+	if err := t.barrier(n, nil, false); err != nil {
+		return err
+	}
+	t.inbox.unblock()
+	return nil
+}
+
+// rows runs a batch through the chain.
+func (t *task) rows(b *rows) error {
+	slots := t.chain.Input.Slots
+	columns := len(slots)
+	var origin record.Origin
+	t.env.Now = t.life.job.nowNanos()
+	for i := range b.heads {
+		h := &b.heads[i]
+		for j, slot := range slots {
+			t.row.Slots[slot] = b.values[i*columns+j]
+		}
+		origin = record.Origin{Topic: h.topic, Partition: h.part, Offset: h.offset, Time: h.read}
+		t.row.Origin = &origin
+		t.row.KeyBytes, t.row.Group = h.key, h.group
+		t.row.Time, t.row.Op, t.row.Window = h.time, h.op, h.window
+		if t.chain.NeedsKey && h.key != nil {
+			key, _, err := codec.DecodeKey(h.key)
+			if err != nil {
+				return fmt.Errorf("bug: key of an exchange: %w", err)
+			}
+			t.row.Key = key
+		}
+		if err := t.process(); err != nil {
+			return err
+		}
+	}
+	t.records.Add(int64(len(b.heads)))
+	t.reportDirty()
+	return nil
+}
+
+// failure turns a task's error into what the machine decides on.
+func failure(err error) *checkpoint.Failure {
+	var refused *checkpoint.Failure
+	if errors.As(err, &refused) {
+		return refused
+	}
+	var bad *record.Error
+	if errors.As(err, &bad) {
+		return &checkpoint.Failure{
+			Text: bad.Error(), Same: fmt.Sprintf("%s/%s/%d/%d/%s", bad.Node, bad.Topic, bad.Partition, bad.Offset, bad.Code),
+			Hint: "say what becomes of such records: on_error: skip at " + bad.Node,
+		}
+	}
+	var k *record.KafkaError
+	if errors.As(err, &k) {
+		return kafkaFailure(k)
+	}
+	return &checkpoint.Failure{Text: err.Error()}
+}
+
+// kafkaFailure maps the class of the Kafka package; a possible fence is a
+// restart, since every restart begins with the ownership check.
+func kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
+	f := &checkpoint.Failure{Text: k.Error(), Exit: k.Exit}
+	switch k.Class {
+	case record.ClassRefuse:
+		f.Class = checkpoint.ClassRefuse
+	case record.ClassBug:
+		f.Class = checkpoint.ClassBug
+	}
+	if k.SameRecord {
+		f.Same = fmt.Sprintf("%s/%s/%d", k.Code, k.Topic, k.Partition)
+	}
+	if k.Grace > 0 {
+		f.Class = checkpoint.ClassRestart
+	}
+	return f
+}
