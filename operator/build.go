@@ -12,16 +12,26 @@ import (
 func Build(chain *topology.Chain, env Env) (*Chain, error) {
 	c := &Chain{Slots: make([]record.Value, chain.Slots), watermark: record.MinTimestamp}
 	var err error
-	if c.roots, err = c.buildAll(chain.Roots, nil, &env); err != nil {
+	if c.roots, err = c.buildAll(chain.Roots, &env); err != nil {
 		return nil, fmt.Errorf("build chain %s: %w", chain.Name, err)
 	}
 	return c, nil
 }
 
-func (c *Chain) buildAll(nodes []*topology.Node, parent *topology.Node, env *Env) ([]step, error) {
+// buildAll makes the operators of a list of nodes. A node that computes nothing
+// leaves its children in its place.
+func (c *Chain) buildAll(nodes []*topology.Node, env *Env) ([]step, error) {
 	var steps []step
 	for _, n := range nodes {
-		s, err := c.build(n, parent, env)
+		if n.Kind == topology.NodeAssign && len(n.Assign) == 0 {
+			below, err := c.buildAll(n.Next, env)
+			if err != nil {
+				return nil, err
+			}
+			steps = append(steps, below...)
+			continue
+		}
+		s, err := c.build(n, env)
 		if err != nil {
 			return nil, err
 		}
@@ -31,7 +41,7 @@ func (c *Chain) buildAll(nodes []*topology.Node, parent *topology.Node, env *Env
 }
 
 // build makes one operator and those behind it.
-func (c *Chain) build(n, parent *topology.Node, env *Env) (step, error) {
+func (c *Chain) build(n *topology.Node, env *Env) (step, error) {
 	b := &base{
 		env:   env,
 		expr:  env.Expr,
@@ -40,18 +50,18 @@ func (c *Chain) build(n, parent *topology.Node, env *Env) (step, error) {
 		stats: NodeStats{UID: n.UID, Kind: n.Kind},
 	}
 	c.bases = append(c.bases, b)
-	s, err := c.operator(n, parent, b, env)
+	s, err := c.operator(n, b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.UID, err)
 	}
-	if b.next, err = c.buildAll(n.Next, n, env); err != nil {
+	if b.next, err = c.buildAll(n.Next, env); err != nil {
 		return nil, err
 	}
 	if len(b.next) == 1 {
 		b.only = b.next[0]
 	}
 	if w, ok := s.(*windowed); ok {
-		if w.late, err = c.buildAll(n.Late, n, env); err != nil {
+		if w.late, err = c.buildAll(n.Late, env); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +69,7 @@ func (c *Chain) build(n, parent *topology.Node, env *Env) (step, error) {
 }
 
 // operator is the switch over the closed set.
-func (c *Chain) operator(n, parent *topology.Node, b *base, env *Env) (step, error) {
+func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 	switch n.Kind {
 	case topology.NodeFilter:
 		return newFilter(b)
@@ -70,7 +80,7 @@ func (c *Chain) operator(n, parent *topology.Node, b *base, env *Env) (step, err
 	case topology.NodeKey:
 		return newKey(b), nil
 	case topology.NodeExchange:
-		return newExchange(b, parent)
+		return newExchange(b)
 	case topology.NodeLog:
 		return newLog(b), nil
 	case topology.NodeAggregate:

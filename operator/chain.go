@@ -120,10 +120,13 @@ func (c *Chain) Freeze(epoch uint64) []*state.Delta {
 }
 
 // Applied says that the deltas of the epoch are in the local store.
-func (c *Chain) Applied(epoch uint64) {
+func (c *Chain) Applied(epoch uint64) error {
 	for _, t := range c.stateful {
-		t.Applied(epoch)
+		if err := t.Applied(epoch); err != nil {
+			return fmt.Errorf("settle epoch %d: %w", epoch, err)
+		}
 	}
+	return nil
 }
 
 // DirtyBytes is the state changed since the last Freeze.

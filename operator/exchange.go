@@ -6,42 +6,42 @@ import (
 	"kstream/topology"
 )
 
-// exchange hands rows to another chain. One that routes by key sets the encoded
-// key and its group, unless the operator before it is a key, which did.
+// exchange hands rows to another chain. One that routes by $key needs the
+// encoded key and its group: a key operator or a keyed chain has set them, for a
+// row that comes from a source they are made here.
 type exchange struct {
 	*base
-	encode bool
-	send   func(*record.Row) error
-	buf    []byte
+	hash bool
+	send func(*record.Row) error
+	buf  []byte
 }
 
-func newExchange(b *base, parent *topology.Node) (*exchange, error) {
+func newExchange(b *base) (*exchange, error) {
 	end := b.node.Exchange
 	send, err := b.env.Exchange(end)
 	if err != nil {
 		return nil, err
 	}
-	keyed := parent != nil && parent.Kind == topology.NodeKey
 	return &exchange{
-		base:   b,
-		encode: end.Exchange.Kind == topology.ExchangeHash && !keyed,
-		send:   send,
+		base: b,
+		hash: end.Exchange.Kind == topology.ExchangeHash && end.By == nil,
+		send: send,
 	}, nil
 }
 
 func (x *exchange) process(row *record.Row) error {
 	x.stats.In++
-	if !x.encode {
+	if !x.hash || row.KeyBytes != nil {
 		return x.pass(row)
 	}
 	var err error
 	if x.buf, err = codec.AppendKey(x.buf[:0], row.Key); err != nil {
 		return x.failed(row, &RecordError{Code: codeEval, Message: "key: " + err.Error()})
 	}
-	before, beforeGroup := row.KeyBytes, row.Group
+	before := row.Group
 	row.KeyBytes, row.Group = x.buf, record.KeyGroupOf(x.buf, x.env.MaxParallelism)
 	err = x.pass(row)
-	row.KeyBytes, row.Group = before, beforeGroup
+	row.KeyBytes, row.Group = nil, before
 	return err
 }
 

@@ -10,11 +10,6 @@ import (
 	"kstream/topology"
 )
 
-// The kinds of time of a pipeline.
-const (
-	timeEvent = "event"
-)
-
 // Options are what a decoder or a generator needs beside the plan.
 type Options struct {
 	Time    string    // of the pipeline: event, ingestion, processing; empty is event
@@ -25,13 +20,11 @@ type Options struct {
 // Decoder makes rows of the records of one source. It belongs to one task.
 type Decoder struct {
 	stamper
-	format  string
-	json    *codec.JSONScanner
-	value   int // slot of the whole value of the formats string and bytes, -1 for none
-	key     bool
-	keyKind string
-	keyType *record.Type
-	origin  record.Origin
+	format string
+	json   *codec.JSONScanner
+	value  int               // slot of the whole value of the formats string and bytes, -1 for none
+	key    *codec.KeyDecoder // nil if nobody reads $key
+	origin record.Origin
 }
 
 // NewDecoder makes the decoder of a topic or of stdin.
@@ -41,9 +34,9 @@ func NewDecoder(plan *topology.Source, o Options) *Decoder {
 		stamper: newStamper(plan, o),
 		format:  spec.Format.Kind,
 		value:   plan.ValueSlot,
-		key:     plan.NeedsKey,
-		keyKind: spec.KeyFormat.Kind,
-		keyType: spec.KeySchema,
+	}
+	if plan.NeedsKey {
+		d.key = codec.NewKeyDecoder(spec.KeyFormat.Kind, spec.KeySchema)
 	}
 	if d.format == "json" {
 		d.json = codec.NewJSONScanner(plan.Wants, codec.JSONOptions{
@@ -72,11 +65,12 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 	if bad := d.decodeValue(m.Value, row); bad != nil {
 		return false, d.failed(row, bad)
 	}
-	if d.key {
-		row.Key, err = codec.DecodeRecordKey(m.Key, d.keyKind, d.keyType, d.env.Arena)
-		if err != nil {
-			return false, d.failed(row, &record.Error{Code: codeDecode, Message: "key: " + err.Error()})
+	if d.key != nil {
+		k, bad := d.key.Decode(m.Key, d.env.Arena)
+		if bad != nil {
+			return false, d.failed(row, &record.Error{Code: codeDecode, Message: "key: " + bad.Error()})
 		}
+		row.Key = k
 	}
 	if bad := d.stamp(row, m.Time); bad != nil {
 		return false, d.failed(row, bad)
@@ -108,9 +102,9 @@ func (d *Decoder) decodeValue(value []byte, row *record.Row) *record.Error {
 func (d *Decoder) decodeText(value []byte, row *record.Row) *record.Error {
 	v := record.Null
 	if value != nil {
-		var err error
-		if v, err = codec.DecodeString(value); err != nil {
-			return &record.Error{Code: codeDecode, Message: err.Error()}
+		var bad *codec.DecodeError
+		if v, bad = codec.DecodeString(value); bad != nil {
+			return &record.Error{Code: codeDecode, Message: bad.Error()}
 		}
 	}
 	if d.value >= 0 {
@@ -146,7 +140,7 @@ func newStamper(plan *topology.Source, o Options) stamper {
 	return stamper{
 		env:       o.Expr,
 		uid:       plan.Spec.UID,
-		byClock:   o.Time != "" && o.Time != timeEvent,
+		byClock:   o.Time != "" && o.Time != "event",
 		eventTime: plan.EventTime,
 		skip:      plan.Spec.OnError.Kind == "skip",
 		skipped:   o.Skipped,

@@ -1,0 +1,9 @@
+// Package sink turns rows into the records of a sink: key, value, headers,
+// timestamp and partition, or a line of text. It writes nothing itself.
+//
+//	msg, err := encoder.Encode(row)
+//	if err == nil && err = encoder.Partition(row, partitions) … { producer.Produce(msg) }
+//
+// A *record.Error says that the row cannot be written; the on_error of the sink
+// decides what becomes of it.
+package sink
