@@ -120,13 +120,10 @@ func (c *Chain) Freeze(epoch uint64) []*state.Delta {
 }
 
 // Applied says that the deltas of the epoch are in the local store.
-func (c *Chain) Applied(epoch uint64) error {
+func (c *Chain) Applied(epoch uint64) {
 	for _, t := range c.stateful {
-		if err := t.Applied(epoch); err != nil {
-			return fmt.Errorf("settle epoch %d: %w", epoch, err)
-		}
+		t.Applied(epoch)
 	}
-	return nil
 }
 
 // DirtyBytes is the state changed since the last Freeze.
