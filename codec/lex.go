@@ -36,26 +36,29 @@ var faultTexts = [...]string{
 	faultNumber:    "invalid number",
 }
 
-const (
-	swarOnes   = 0x0101010101010101
-	swarHighs  = 0x8080808080808080
-	swarQuote  = 0x2222222222222222
-	swarSlash  = 0x5c5c5c5c5c5c5c5c
-	swarSpaces = 0x2020202020202020
-)
+const swarHighs = 0x8080808080808080
+
+// special marks the bytes of x at which a JSON string does not simply go on: its
+// high bit is set in the first byte that is a control character, a quote or a
+// backslash. With the bit 02 turned over, a quote is 20 and the first character
+// above the control characters that is not one, the space, is 22: one
+// subtraction finds both. Bytes behind the first one may be marked wrongly,
+// because a subtraction borrows; bytes from 80 on are never marked.
+func special(x uint64) uint64 {
+	low := (x ^ 0x0202020202020202) - 0x2121212121212121
+	slash := (x ^ 0x5c5c5c5c5c5c5c5c) - 0x0101010101010101
+	return (low | slash) &^ x & swarHighs
+}
 
 // lexString reads a string from behind its opening quote to behind its closing
-// one. Eight bytes are looked at at once: the expression sets the high bit of
-// the first byte that is a quote, a backslash or a control character. (Bytes
-// after that one may be marked wrongly, because a subtraction borrows.)
+// one, eight bytes at once.
 func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
 	start, seen := i, uint64(0)
 	for {
 		mark := uint64(0)
 		for i+8 <= len(data) {
 			x := binary.LittleEndian.Uint64(data[i:])
-			quote, slash := x^swarQuote, x^swarSlash
-			mark = ((quote-swarOnes)&^quote | (slash-swarOnes)&^slash | (x-swarSpaces)&^x) & swarHighs
+			mark = special(x)
 			seen |= x
 			if mark != 0 {
 				i += bits.TrailingZeros64(mark) >> 3
@@ -63,9 +66,9 @@ func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
 			}
 			i += 8
 		}
-		for mark == 0 && i < len(data) && data[i] >= ' ' && data[i] != '"' && data[i] != '\\' {
-			seen |= uint64(data[i])
-			i++
+		if mark == 0 {
+			i = lexPlain(data, i)
+			seen |= swarHighs // not looked at
 		}
 		switch {
 		case i >= len(data):
@@ -86,6 +89,14 @@ func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
 		}
 		i, escaped = next, true
 	}
+}
+
+// lexPlain skips to the next byte that special would mark, at the end of data.
+func lexPlain(data []byte, i int) int {
+	for i < len(data) && data[i] >= ' ' && data[i] != '"' && data[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // lexEscape reads the escape whose backslash is at i.

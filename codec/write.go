@@ -162,8 +162,7 @@ func appendText(dst, text []byte) ([]byte, error) {
 	for i := 0; i < len(text); {
 		if i+8 <= len(text) {
 			x := binary.LittleEndian.Uint64(text[i:])
-			quote, slash := x^swarQuote, x^swarSlash
-			mark := ((quote-swarOnes)&^quote | (slash-swarOnes)&^slash | (x-swarSpaces)&^x) & swarHighs
+			mark := special(x)
 			seen |= x
 			if mark == 0 {
 				i += 8
