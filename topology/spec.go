@@ -15,9 +15,11 @@ type Pos struct {
 
 // Span is a run of characters on one line. End is the column after the last
 // character; End == 0 means the place has no column (YAML syntax errors).
+// Source is 0 for the file and n for the n-th --set flag.
 type Span struct {
 	Pos
-	End int
+	End    int
+	Source int
 }
 
 // Expr is an expression as written: its tree, its text and where each of its
@@ -33,6 +35,9 @@ type Expr struct {
 	// position; Tree is nil then.
 	Object []NamedExpr
 	List   []*Expr
+
+	spec *Spec // whose text At refers to
+	path string
 }
 
 // NamedExpr is one entry of a map of expressions, in the order of the file.
@@ -90,6 +95,9 @@ type Spec struct {
 	InternalTopics InternalTopicsSpec
 	Metrics        MetricsSpec
 	Log            LogSpec
+
+	sets []string // the --set flags
+	root *value   // the checked tree, for ConfigText
 }
 
 // KafkaSpec is the cluster of the job.

@@ -1,0 +1,450 @@
+package topology
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"kstream/record"
+)
+
+// Reading a checked tree: a field that has a default is always there, any
+// other may be nil and then gives the zero value.
+
+func (v *value) str(name string) string {
+	if m := v.get(name); m != nil {
+		return m.text
+	}
+	return ""
+}
+
+func (v *value) dur(name string) time.Duration {
+	if m := v.get(name); m != nil && !m.isWord {
+		return time.Duration(m.number)
+	}
+	return 0
+}
+
+func (v *value) num(name string) int64 {
+	if m := v.get(name); m != nil && !m.isWord {
+		return m.number
+	}
+	return 0
+}
+
+// limit is a number that "unlimited", or leaving it out, makes -1.
+func (v *value) limit(name string) int {
+	if m := v.get(name); m != nil && !m.isWord {
+		return int(m.number)
+	}
+	return -1
+}
+
+func (v *value) flag(name string) bool {
+	m := v.get(name)
+	return m != nil && m.truth
+}
+
+func (v *value) exprOf(name string) *Expr {
+	if m := v.get(name); m != nil {
+		return m.expr
+	}
+	return nil
+}
+
+func (v *value) bodyOf(name string) *Body {
+	if m := v.get(name); m != nil {
+		return m.body
+	}
+	return nil
+}
+
+func (v *value) keysOf(name string) *Keys {
+	if m := v.get(name); m != nil {
+		return m.keys
+	}
+	return nil
+}
+
+func (v *value) typeOf(name string) *record.Type {
+	if m := v.get(name); m != nil {
+		return m.typ
+	}
+	return nil
+}
+
+func (v *value) textsOf(name string) map[string]string {
+	if m := v.get(name); m != nil {
+		return m.texts
+	}
+	return nil
+}
+
+// variant is the one field of a choice that is set.
+func (v *value) variant() *value {
+	for _, m := range v.members {
+		if m.field != nil && m.field.variant {
+			return m
+		}
+	}
+	return nil
+}
+
+// decode fills the Spec from the checked tree.
+func (l *loader) decode(v *value) {
+	s := l.spec
+	s.Short = v.get("source") != nil
+	s.Name, s.NameAt, s.Description = v.str("name"), v.get("name").at, v.str("description")
+	s.Time = v.str("time")
+	s.Parallelism, s.MaxParallelism = int(v.num("parallelism")), int(v.num("max_parallelism"))
+	l.decodeCluster(v.get("kafka"))
+	l.decodeRunning(v)
+	if s.Short {
+		l.decodeShort(v)
+		return
+	}
+	for _, m := range v.get("sources").members {
+		s.Sources = append(s.Sources, l.decodeSource(m, m.name))
+	}
+	if streams := v.get("streams"); streams != nil {
+		for _, m := range streams.members {
+			s.Streams = append(s.Streams, l.decodeStream(m))
+		}
+	}
+	for _, m := range v.get("sinks").members {
+		s.Sinks = append(s.Sinks, l.decodeSink(m, m.name))
+	}
+}
+
+// decodeShort rewrites the short form: source "source", stream "main", sink
+// "sink".
+func (l *loader) decodeShort(v *value) {
+	s := l.spec
+	source, sink := v.get("source"), v.get("sink")
+	s.Sources = []*SourceSpec{l.decodeSource(source, "source")}
+	main := &StreamSpec{Name: "main", At: source.keyAt, From: []Ref{{Name: "source", At: source.keyAt}}}
+	if steps := v.get("steps"); steps != nil {
+		main.At = steps.keyAt
+		main.Steps = l.decodeSteps(steps, main, nil)
+	}
+	s.Streams = []*StreamSpec{main}
+	out := l.decodeSink(sink, "sink")
+	out.From = []Ref{{Name: "main", At: sink.keyAt}}
+	s.Sinks = []*SinkSpec{out}
+}
+
+func (l *loader) decodeCluster(v *value) {
+	k := &l.spec.Kafka
+	brokers := v.get("brokers")
+	if len(brokers.members) > 0 {
+		for _, m := range brokers.members {
+			k.Brokers = append(k.Brokers, m.text)
+		}
+	} else {
+		for _, a := range strings.Split(brokers.text, ",") {
+			k.Brokers = append(k.Brokers, strings.TrimSpace(a))
+		}
+	}
+	k.ClientID = v.str("client_id")
+	if k.ClientID == "" {
+		k.ClientID = "kstream-" + l.spec.Name
+	}
+	k.Rack = v.str("rack")
+	k.DialTimeout, k.RequestTimeout, k.MetadataMaxAge = v.dur("dial_timeout"), v.dur("request_timeout"), v.dur("metadata_max_age")
+	if tls := v.get("tls"); tls != nil && (tls.isMap && tls.flag("enabled") || tls.truth) {
+		k.TLS = &TLSSpec{
+			CAFile: tls.str("ca_file"), CertFile: tls.str("cert_file"), KeyFile: tls.str("key_file"),
+			ServerName: tls.str("server_name"), InsecureSkipVerify: tls.flag("insecure_skip_verify"),
+		}
+	}
+	if sasl := v.get("sasl"); sasl != nil {
+		k.SASL = &SASLSpec{
+			Mechanism: sasl.str("mechanism"), Username: sasl.str("username"),
+			Password: sasl.str("password"), PasswordFile: sasl.str("password_file"),
+		}
+	}
+}
+
+func (l *loader) decodeRunning(v *value) {
+	s := l.spec
+	c := v.get("checkpoint")
+	s.Checkpoint = CheckpointSpec{
+		Interval: c.dur("interval"), Timeout: c.dur("timeout"), MinPause: c.dur("min_pause"),
+		TransactionTimeout: c.dur("transaction_timeout"), MaxUncommitted: c.num("max_uncommitted"),
+	}
+	s.BufferTimeout = v.dur("buffer_timeout")
+	p := v.get("producer")
+	s.Producer = ProducerSpec{Compression: p.str("compression"), Linger: p.dur("linger"), BatchSize: p.num("batch_size")}
+	s.Restart = decodeRestart(v.get("restart"))
+	st := v.get("state")
+	s.State = StateSpec{Backend: st.str("backend"), Dir: st.str("dir"), Memory: st.num("memory")}
+	it := v.get("internal_topics")
+	s.InternalTopics = InternalTopicsSpec{Prefix: it.str("prefix"), Replication: int(it.num("replication")), Config: it.textsOf("config")}
+	m := v.get("metrics")
+	s.Metrics = MetricsSpec{Listen: m.str("listen"), Path: m.str("path"), Labels: m.textsOf("labels")}
+	lg := v.get("log")
+	s.Log = LogSpec{Level: lg.str("level"), Format: lg.str("format")}
+}
+
+func decodeRestart(v *value) RestartSpec {
+	if v.isWord {
+		return RestartSpec{Kind: "none"}
+	}
+	k := v.variant()
+	return RestartSpec{
+		Kind:    k.name,
+		Initial: k.dur("initial"), Max: k.dur("max"), ResetAfter: k.dur("reset_after"),
+		Multiplier: k.floatOf("multiplier"), Jitter: k.floatOf("jitter"),
+		Attempts: k.limit("attempts"), Delay: k.dur("delay"),
+		MaxFailures: k.limit("max_failures"), Per: k.dur("per"),
+	}
+}
+
+func (v *value) floatOf(name string) float64 {
+	if m := v.get(name); m != nil {
+		return m.float
+	}
+	return 0
+}
+
+func (l *loader) decodeSource(v *value, name string) *SourceSpec {
+	s := &SourceSpec{
+		Name: name, At: v.keyAt, UID: v.str("uid"),
+		Group: v.str("group"), Isolation: v.str("isolation"),
+		Start: decodePosition(v.get("start")), Stop: decodePosition(v.get("stop")),
+		Format: decodeFormat(v.get("format")), KeyFormat: decodeFormat(v.get("key_format")),
+		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
+		EventTime: v.exprOf("event_time"), Watermark: decodeWatermark(v.get("watermark")),
+		OnError: OnErrorSpec{Kind: v.str("on_error")}, Parallelism: int(v.num("parallelism")),
+		PartitionDiscovery: v.dur("partition_discovery"),
+	}
+	if s.UID == "" {
+		s.UID = "source:" + name
+	}
+	if s.Group == "" {
+		s.Group = "kstream-" + l.spec.Name
+	}
+	switch c := v.variant(); c.name {
+	case "topic":
+		s.Topics = []string{c.text}
+	case "topics":
+		for _, m := range c.members {
+			s.Topics = append(s.Topics, m.text)
+		}
+	case "stdin":
+		s.Stdin = true
+	case "generate":
+		s.Generate = &GenerateSpec{
+			Count: int64(c.limit("count")), Seed: c.num("seed"), Key: c.exprOf("key"), Record: *c.bodyOf("record"),
+			Rate: c.floatOf("rate"),
+		}
+	}
+	return s
+}
+
+func decodePosition(v *value) Position {
+	switch {
+	case v == nil:
+		return Position{}
+	case v.isWord:
+		return Position{Kind: v.text}
+	}
+	c := v.variant()
+	return Position{Kind: c.name, Time: record.Timestamp(c.number), Offsets: c.offsets}
+}
+
+func decodeFormat(v *value) FormatSpec {
+	switch {
+	case v == nil:
+		return FormatSpec{}
+	case v.isWord:
+		f := FormatSpec{Kind: v.text}
+		if f.Kind == "json" {
+			f.Timestamp, f.Numbers = "rfc3339", "auto"
+		}
+		return f
+	}
+	c := v.variant()
+	return FormatSpec{Kind: c.name, Timestamp: c.str("timestamp"), ExtraFields: c.str("extra_fields"), Numbers: c.str("numbers")}
+}
+
+// decodeWatermark: a duration alone is bounded, ascending is bounded by 0.
+func decodeWatermark(v *value) WatermarkSpec {
+	w := WatermarkSpec{Kind: "bounded", Idle: time.Minute, Every: 200 * time.Millisecond}
+	kind := v.text
+	if v.isMap {
+		kind = v.variant().name
+		w.Bound, w.Idle, w.Every = v.dur("bounded"), v.dur("idle"), v.dur("every")
+	} else if !v.isWord {
+		w.Bound = time.Duration(v.number)
+	}
+	if kind == "none" {
+		w.Kind, w.Bound = "none", 0
+	}
+	return w
+}
+
+func decodeRefs(v *value) []Ref {
+	if v == nil {
+		return nil
+	}
+	items := v.members
+	if len(items) == 0 {
+		items = []*value{v}
+	}
+	var refs []Ref
+	for _, m := range items {
+		name, output, _ := strings.Cut(m.text, ".")
+		refs = append(refs, Ref{Name: name, Output: output, At: m.at})
+	}
+	return refs
+}
+
+func (l *loader) decodeStream(v *value) *StreamSpec {
+	s := &StreamSpec{Name: v.name, At: v.keyAt, From: decodeRefs(v.get("from")), Parallelism: int(v.num("parallelism"))}
+	if steps := v.get("steps"); steps != nil {
+		s.Steps = l.decodeSteps(steps, s, v.get("on_error"))
+	}
+	return s
+}
+
+func (l *loader) decodeSteps(v *value, s *StreamSpec, onError *value) []*StepSpec {
+	if onError == nil {
+		onError = l.defaults.get("on_error")
+	}
+	var out []*StepSpec
+	for _, m := range v.members {
+		out = append(out, decodeStep(m, s, onError))
+	}
+	return out
+}
+
+func decodeStep(v *value, s *StreamSpec, onError *value) *StepSpec {
+	op := v.variant()
+	st := &StepSpec{
+		Op: op.name, At: op.keyAt, Path: v.path[1:], Name: v.str("name"), UID: v.str("uid"),
+		When: v.exprOf("when"), Parallelism: int(v.num("parallelism")), OnError: OnErrorSpec{Kind: "fail"},
+	}
+	st.Named = st.Name != ""
+	if !st.Named {
+		st.Name = st.Op
+	}
+	if st.UID == "" {
+		st.UID = s.Name + "/" + st.Name
+	}
+	if own := v.get("on_error"); own != nil {
+		onError = own
+	}
+	if onError != nil {
+		st.OnError.Kind = onError.text
+	}
+	if emit := v.get("emit"); emit != nil {
+		st.Emit, st.EmitAt = emit.text, emit.at
+	}
+	decodeOperator(st, op)
+	return st
+}
+
+func decodeOperator(st *StepSpec, op *value) {
+	switch op.name {
+	case "filter":
+		st.Filter = op.expr
+	case "map":
+		st.Map = op.body
+	case "set":
+		st.Set = op.named
+	case "project":
+		st.Project = namedNames(op)
+	case "drop":
+		st.Drop = namedNames(op)
+	case "rename":
+		st.Rename = op.renames
+	case "flat_map":
+		st.FlatMap = &FlatMapSpec{Each: op.expr}
+		if op.isMap {
+			*st.FlatMap = FlatMapSpec{
+				Each: op.exprOf("each"), As: op.str("as"), IndexAs: op.str("index_as"),
+				Select: op.bodyOf("select"), KeepEmpty: op.flag("keep_empty"),
+			}
+		}
+	case "key_by":
+		st.KeyBy = op.keys
+	case "partition":
+		st.Partition = &PartitionSpec{Kind: op.text}
+		if op.isMap {
+			st.Partition = &PartitionSpec{Kind: "by", By: op.exprOf("by")}
+		}
+	case "log":
+		st.Log = &LogStepSpec{Level: "info", Every: time.Second}
+		if op.isMap {
+			st.Log = &LogStepSpec{Message: *op.get("message").template, Level: op.str("level"), Every: op.dur("every")}
+		} else {
+			st.Log.Message = *op.template
+		}
+	case "window":
+		st.Window = decodeWindow(op)
+	case "aggregate":
+		st.Aggregate = op.named
+	}
+}
+
+func namedNames(v *value) []NamedName {
+	var out []NamedName
+	for _, m := range v.members {
+		out = append(out, NamedName{Name: m.text, At: m.at})
+	}
+	return out
+}
+
+func decodeWindow(v *value) *WindowSpec {
+	k := v.variant()
+	w := &WindowSpec{Kind: k.name, Size: time.Duration(k.number), AllowedLateness: v.dur("allowed_lateness"), Time: v.str("time")}
+	if k.isMap {
+		w.Size, w.Slide, w.Offset = k.dur("size"), k.dur("slide"), k.dur("offset")
+	}
+	if late := v.get("late"); late != nil {
+		w.Late, w.LateAt = late.text, late.at
+	}
+	return w
+}
+
+func (l *loader) decodeSink(v *value, name string) *SinkSpec {
+	s := &SinkSpec{
+		Name: name, At: v.keyAt, UID: v.str("uid"), From: decodeRefs(v.get("from")),
+		Key: v.keysOf("key"), Value: v.bodyOf("value"), Timestamp: v.exprOf("timestamp"),
+		Format: decodeFormat(v.get("format")), KeyFormat: decodeFormat(v.get("key_format")),
+		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
+		Mode: v.str("mode"), MaxRecordSize: v.num("max_record_size"),
+		OnError: OnErrorSpec{Kind: v.str("on_error")}, Parallelism: int(v.num("parallelism")),
+	}
+	if s.UID == "" {
+		s.UID = "sink:" + name
+	}
+	if k := v.get("key"); k != nil {
+		s.KeyAt = k.at
+	}
+	if m := v.get("mode"); m != nil {
+		s.ModeAt = m.at
+	}
+	if h := v.get("headers"); h != nil {
+		s.Headers = slices.Clone(h.named)
+	}
+	if p := v.get("partition"); p != nil {
+		s.Partition.Kind = p.text
+		if p.isMap {
+			s.Partition = SinkPartition{Kind: "by", By: p.exprOf("by")}
+		}
+	}
+	if c := v.get("create"); c != nil && c.isMap {
+		s.Create = &CreateSpec{Partitions: int(c.num("partitions")), Replication: int(c.num("replication")), Config: c.textsOf("config")}
+	}
+	switch c := v.variant(); c.name {
+	case "topic":
+		s.Topic = c.text
+	case "stdout":
+		s.Stdout = &StdoutSpec{Pretty: c.flag("pretty"), Prefix: c.str("prefix")}
+	case "blackhole":
+		s.Blackhole = true
+	}
+	return s
+}

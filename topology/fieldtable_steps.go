@@ -1,0 +1,143 @@
+package topology
+
+// stepFields is a step: one operator and what may stand beside it.
+var stepFields = &object{
+	name: "step", oneOf: choiceOne,
+	doc: "A step is a map with exactly one operator; the other keys stand beside it.",
+	fields: []field{
+		{name: "filter", shape: formOf(formExpr), variant: true, doc: "Keeps a record if the condition is true; null counts as false.", example: "- filter: amount > 100"},
+		{name: "map", shape: formOf(formBody), variant: true, doc: "A new value made of exactly these fields, or of one expression.", example: "- map: {id: id, total: price * qty}"},
+		{name: "set", shape: formOf(formFields), variant: true, doc: "Adds or overwrites fields; all expressions see the old value.", example: "- set: {total: price * qty}"},
+		{name: "project", shape: listOf(scalarOf(kindField)), variant: true, doc: "Keeps only these fields, in this order.", example: "- project: [id, total]"},
+		{name: "drop", shape: listOf(scalarOf(kindField)), variant: true, doc: "Removes fields.", example: "- drop: [note]"},
+		{name: "rename", shape: formOf(formRenames), variant: true, doc: "Old name to new name.", example: "- rename: {ts: at}"},
+		{name: "flat_map", shape: &shape{form: formExpr, object: flatMapFields}, variant: true, doc: "One record per element of a list.", example: `- flat_map: split(line, " ")`},
+		reservedVariant("check"),
+		{name: "key_by", shape: formOf(formKeys), variant: true, doc: "Sets $key and partitions by it.", example: "- key_by: [region, product]"},
+		{name: "partition", shape: &shape{words: words("forward", "shuffle", "rebalance", "rescale", "broadcast"), object: partitionFields}, variant: true, doc: "How records travel to the next step, without a key.", example: "- partition: rebalance"},
+		reservedVariant("timestamps"), reservedVariant("split"),
+		{name: "log", shape: &shape{scalar: kindTemplate, object: logStepFields}, variant: true, doc: "Writes a line to the log, at a limited rate.", example: "- log: 'big order {id}'"},
+		{name: "window", shape: objectOf(windowFields), variant: true, doc: "Windows for the aggregate that follows.", example: "- window: {tumbling: 1m, allowed_lateness: 30s}"},
+		{name: "aggregate", shape: formOf(formTerms), variant: true, doc: "One row per key (and window), made of aggregate functions.", example: "- aggregate: {page: $key, views: count()}"},
+		reservedVariant("reduce"), reservedVariant("fold"), reservedVariant("dedup"), reservedVariant("top_n"), reservedVariant("join"),
+		reservedVariant("co_group"), reservedVariant("lookup"), reservedVariant("broadcast_state"), reservedVariant("process"), reservedVariant("use"),
+		{name: "sql", status: later, variant: true}, {name: "pattern", status: later, variant: true}, {name: "iterate", status: later, variant: true},
+		{name: "name", shape: scalarOf(kindName), defDoc: "the operator's word", doc: "Part of the uid, metrics and graph; unique in the stream if written."},
+		{name: "uid", shape: scalarOf(kindUID), only: []string{"aggregate"}, defDoc: "`<stream>/<name>`", doc: "Identity of the state."},
+		{name: "when", shape: formOf(formExpr), only: []string{"set", "drop", "rename", "log"}, doc: "The step applies only if this is true; else the record passes unchanged."},
+		{name: "on_error", shape: onErrorShape, defDoc: "of the stream", doc: "What happens to records that fail here."},
+		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of the stream", doc: "Subtasks; behind a key_by or partition."},
+		{name: "emit", shape: oneOf("append", "update", "-complete"), only: []string{"aggregate"}, defDoc: "`append` with a window, else `update`", doc: "`append`: one final result per key and window, when it closes. `update`: results that a newer one may correct."},
+		reserved("emit_every"), reserved("state_ttl"), reserved("args"),
+		{name: "description", shape: scalarOf(kindText), doc: "What the step is for."},
+	},
+}
+
+var flatMapFields = &object{
+	name: "step.flat_map",
+	fields: []field{
+		{name: "each", shape: formOf(formExpr), required: true, doc: "The list."},
+		{name: "as", shape: scalarOf(kindName), doc: "Name of the element in `select`."},
+		{name: "index_as", shape: scalarOf(kindName), doc: "Name of the element's place in `select`."},
+		{name: "select", shape: formOf(formBody), defDoc: "the element", doc: "The new value; it may use all fields of the record."},
+		{name: "keep_empty", shape: scalarOf(kindBool), def: "false", doc: "Whether a record with an empty list, or none, gives one record with a null element."},
+	},
+}
+
+var partitionFields = &object{
+	name: "step.partition",
+	fields: []field{
+		{name: "by", shape: formOf(formExpr), required: true, doc: "Records with equal values travel to the same subtask."},
+	},
+}
+
+var logStepFields = &object{
+	name: "step.log",
+	fields: []field{
+		{name: "message", shape: scalarOf(kindTemplate), required: true, doc: "The line; {expr} is a hole."},
+		{name: "level", shape: oneOf("debug", "info", "warn"), def: "info", doc: "Level of the line."},
+		{name: "every", shape: number(kindDuration, 0, 0), def: "1s", doc: "At most one line in so long."},
+	},
+}
+
+var windowFields = &object{
+	name: "step.window", oneOf: choiceOne,
+	doc: "Exactly one kind. Without a `key_by` before it the window is over all records, in one subtask.",
+	fields: []field{
+		{name: "tumbling", shape: &shape{scalar: kindMillis, min: 1e6, object: tumblingFields}, variant: true, doc: "Windows side by side.", example: "tumbling: 1m"},
+		{name: "sliding", shape: objectOf(slidingFields), variant: true, doc: "Windows that overlap; the size should be a multiple of the slide.", example: "sliding: {size: 10m, slide: 1m}"},
+		reservedVariant("session"), reservedVariant("count"), reservedVariant("global"),
+		{name: "time", shape: oneOf("event", "processing"), defDoc: "of the pipeline", doc: "What the window is over."},
+		reserved("timezone"),
+		{name: "allowed_lateness", shape: number(kindMillis, 0, 0), def: "0", doc: "How long a window is kept after its end; event time only."},
+		{name: "late", shape: scalarOf(kindName), defDoc: "late records are dropped and counted", doc: "Side output `<stream>.<late>` with the late records, unchanged."},
+		reserved("trigger"), reserved("evict"),
+	},
+}
+
+var tumblingFields = &object{
+	name: "step.window.tumbling",
+	fields: []field{
+		{name: "size", shape: number(kindMillis, 1e6, 0), required: true, doc: "Length of a window."},
+		{name: "offset", shape: number(kindMillis, 0, 0), def: "0", doc: "Moves the beginnings; less than the size."},
+	},
+}
+
+var slidingFields = &object{
+	name: "step.window.sliding",
+	fields: []field{
+		{name: "size", shape: number(kindMillis, 1e6, 0), required: true, doc: "Length of a window."},
+		{name: "slide", shape: number(kindMillis, 1e6, 0), required: true, doc: "Distance of the beginnings."},
+		{name: "offset", shape: number(kindMillis, 0, 0), def: "0", doc: "Moves the beginnings; less than the slide."},
+	},
+}
+
+var sinkFields = &object{
+	name: "sink", oneOf: choiceOne,
+	doc: "A sink has exactly one of `topic`, `stdout` and `blackhole`.",
+	fields: []field{
+		{name: "from", shape: &shape{scalar: kindRef, list: scalarOf(kindRef)}, required: true, doc: "What is written; not in the short form.", example: "from: per_minute"},
+		{name: "topic", shape: scalarOf(kindTopic), variant: true, doc: "A Kafka topic; exactly once, in the transaction of the checkpoint.", example: "topic: out"},
+		reservedVariant("file"),
+		{name: "stdout", shape: objectOf(&object{name: "sink.stdout", fields: []field{
+			{name: "pretty", shape: scalarOf(kindBool), def: "false", doc: "Indented JSON."},
+			{name: "prefix", shape: scalarOf(kindText), doc: "Text before every line."},
+		}}), variant: true, doc: "For development, outside the guarantee.", example: "stdout: {}"},
+		{name: "blackhole", shape: objectOf(&object{name: "sink.blackhole"}), variant: true, doc: "Counts and drops.", example: "blackhole: {}"},
+		reservedVariant("postgres"),
+		reserved("connection"),
+		{name: "key", shape: formOf(formKeys), only: []string{"topic", "stdout"}, defDoc: "`$key`", doc: "Record key; under `mode: upsert` it must determine the rows.", example: "key: [page, window_start]"},
+		{name: "value", shape: formOf(formBody), only: []string{"topic", "stdout"}, defDoc: "`$value`", doc: "Record value."},
+		{name: "headers", shape: formOf(formHeaders), only: []string{"topic"}, defDoc: "none", doc: "Headers, text or bytes; null is no header.", example: "headers: {trace: trace_id}"},
+		{name: "timestamp", shape: formOf(formExpr), only: []string{"topic"}, defDoc: "`$ts`", doc: "Record timestamp."},
+		{name: "partition", shape: &shape{words: words("key_hash", "round_robin", "source_partition"), object: sinkPartitionFields}, only: []string{"topic"}, def: "key_hash", doc: "Output partition; key_hash is that of the Java client."},
+		{name: "format", shape: formatShape, only: []string{"topic", "stdout"}, def: "json", doc: "Format of the value."},
+		{name: "key_format", shape: keyFormatShape, only: []string{"topic"}, def: "auto", doc: "Format of the key."},
+		{name: "schema", shape: formOf(formSchema), only: []string{"topic", "stdout"}, defDoc: "of the stream", doc: "Schema of the value."},
+		{name: "key_schema", shape: formOf(formSchema), only: []string{"topic"}, doc: "Schema of the key."},
+		{name: "mode", shape: oneOf("append", "upsert"), only: []string{"topic"}, defDoc: "`append`", doc: "`upsert`: the topic is a table, a delete is a tombstone."},
+		{name: "guarantee", shape: oneOf("exactly_once", "-at_least_once"), defDoc: "`checkpoint.guarantee`", doc: "What a failure may do to results."},
+		{name: "max_record_size", shape: number(kindSize, 1, 1<<30), only: []string{"topic"}, def: "1MiB", doc: "A larger record fails."},
+		{name: "create", shape: &shape{words: words("false"), object: createFields}, only: []string{"topic"}, def: "false", doc: "Create the topic if it is missing.", example: "create: {partitions: 12, config: {cleanup.policy: compact}}"},
+		{name: "on_error", shape: onErrorShape, def: "fail", doc: "What happens to records that cannot be encoded."},
+		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of what it reads", doc: "Number of writers."},
+		{name: "uid", shape: scalarOf(kindUID), defDoc: "`sink:<name>`", doc: "Identity in metrics and errors."},
+		{name: "description", shape: scalarOf(kindText), doc: "What the sink is."},
+	},
+}
+
+var sinkPartitionFields = &object{
+	name: "sink.partition",
+	fields: []field{
+		{name: "by", shape: formOf(formExpr), required: true, doc: "The number of the partition."},
+	},
+}
+
+var createFields = &object{
+	name: "sink.create",
+	fields: []field{
+		{name: "partitions", shape: number(kindInt, 1, 0), defDoc: "the broker's", doc: "Number of partitions."},
+		{name: "replication", shape: number(kindInt, 1, 0), defDoc: "the broker's", doc: "Replication factor."},
+		{name: "config", shape: formOf(formTexts), doc: "Topic settings, as they are."},
+	},
+}
