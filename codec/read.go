@@ -321,8 +321,12 @@ func (r *reader) nested(t *record.Type, raw []byte, path string) (v record.Value
 	}
 	var elems []record.Value
 	var names []string
+	below := path + "[]"
+	if t.Kind == record.TypeMap {
+		below = joinPath(path, "*")
+	}
 	for c := record.NewJSONCursor(record.JSON(raw)); c.Next(); {
-		e, mistake := r.value(t.Elem, c.Raw, path+"[]")
+		e, mistake := r.value(t.Elem, c.Raw, below)
 		if mistake != "" {
 			return record.Null, mistake
 		}

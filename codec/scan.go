@@ -147,7 +147,7 @@ func (s *JSONScanner) number(f *field, i int) int {
 			return -1
 		}
 	}
-	if class != numberInt && f.numbers {
+	if class != numberInt && f.numbers && len(f.wants) == 0 {
 		if _, why := anyNumber(s.data[i:end], n, class, s.decimals); why != "" {
 			return s.refuse(f, i, end, why)
 		}
