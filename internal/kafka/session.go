@@ -32,6 +32,8 @@ type SessionConfig struct {
 	MaxBufferedRecords int
 	// TV2 is Broker.TransactionV2 as read at start-up.
 	TV2 bool
+	// EndWritten is called each time EndTxn was put on the wire; nil is allowed.
+	EndWritten func()
 }
 
 const (
@@ -145,7 +147,7 @@ func (s *Session) options() ([]kgo.Opt, error) {
 			return otherRetryTimeout
 		}),
 		kgo.AlwaysRetryEOF(),
-		kgo.WithHooks(endTxnCounter{&s.endWrites}),
+		kgo.WithHooks(endTxnCounter{&s.endWrites, c.EndWritten}),
 	}
 	if !c.TV2 {
 		versions, err := s.versionsTV1()
@@ -195,12 +197,19 @@ func compression(name string) (kgo.CompressionCodec, error) {
 // without telling (G19), and on TV1 a late copy could commit the transaction
 // after the one it was meant for (I15). A failed write counts too, since part
 // of it may have left.
-type endTxnCounter struct{ writes *atomic.Int32 }
+type endTxnCounter struct {
+	writes *atomic.Int32
+	told   func()
+}
 
 // OnBrokerWrite is called by the client after each write.
 func (c endTxnCounter) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
-	if key == keyEndTxn {
-		c.writes.Add(1)
+	if key != keyEndTxn {
+		return
+	}
+	c.writes.Add(1)
+	if c.told != nil {
+		c.told()
 	}
 }
 
