@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -240,6 +241,14 @@ func (j *Job) sleep(ctx context.Context, d time.Duration) error {
 func (j *Job) tell(kind, text string, took time.Duration) {
 	if j.opts.Events != nil {
 		j.opts.Events(Event{Kind: kind, Text: text, Took: took})
+	}
+}
+
+// progress tells how far a long step of start-up is.
+func (j *Job) progress(what string, read, left int64) {
+	j.setState(what)
+	if left > 0 {
+		j.tell("progress", fmt.Sprintf("%s: %d of %d records", what, read, read+left), 0)
 	}
 }
 

@@ -59,7 +59,7 @@ type gauge struct {
 
 // gauges are read when they are asked for.
 func (m *metrics) gauges(j *Job) map[string]gauge {
-	life := func(read func(l *life) float64) func() float64 {
+	ofLife := func(read func(l *life) float64) func() float64 {
 		return func() float64 {
 			j.lifeMu.Lock()
 			defer j.lifeMu.Unlock()
@@ -71,12 +71,12 @@ func (m *metrics) gauges(j *Job) map[string]gauge {
 		"kstream_checkpoint_age_seconds": {"Time since the last commit.", func() float64 {
 			return time.Since(time.UnixMilli(j.status.at.Load())).Seconds()
 		}},
-		"kstream_commit_stall_seconds": {"Time sinks could not hand on a record during commits.", life(func(l *life) float64 { return l.stall.seconds() })},
-		"kstream_uncommitted_bytes":    {"Changed state of the running epoch.", life(func(l *life) float64 { return float64(l.dirty.Load()) })},
-		"kstream_hold_bytes":           {"Output held while a transaction commits.", life(func(l *life) float64 { return float64(l.held.Load()) })},
-		"kstream_source_lag_records":   {"Records behind the last stable offset.", life((*life).lag)},
+		"kstream_commit_stall_seconds": {"Time sinks could not hand on a record during commits.", ofLife(func(l *life) float64 { return l.stall.seconds() })},
+		"kstream_uncommitted_bytes":    {"Changed state of the running epoch.", ofLife(func(l *life) float64 { return float64(l.dirty.Load()) })},
+		"kstream_hold_bytes":           {"Output held while a transaction commits.", ofLife(func(l *life) float64 { return float64(l.held.Load()) })},
+		"kstream_source_lag_records":   {"Records behind the last stable offset.", ofLife((*life).lag)},
 		"kstream_records_total":        {"Records taken in.", func() float64 { return float64(j.status.records.Load()) }},
-		"kstream_backpressure_seconds": {"Time tasks waited for room downstream.", life((*life).backpressure)},
+		"kstream_backpressure_seconds": {"Time tasks waited for room downstream.", ofLife((*life).backpressure)},
 	}
 }
 

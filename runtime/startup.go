@@ -205,9 +205,12 @@ func (l *life) checkPartitions() error {
 // other trace of an earlier run (I17).
 func (l *life) firstStart(ctx context.Context) error {
 	j := l.job
-	trace, err := l.trace(ctx)
-	if err != nil {
-		return err
+	trace := ""
+	if !j.fromNone {
+		var err error
+		if trace, err = l.trace(ctx); err != nil {
+			return err
+		}
 	}
 	if trace != "" {
 		return stateMissing("the checkpoint topic %s does not exist, but %s", j.checkpointTopic(), trace)
@@ -229,7 +232,7 @@ func stateMissing(format string, args ...any) error {
 // trace names what an earlier run left behind, "" if there is nothing.
 func (l *life) trace(ctx context.Context) (string, error) {
 	j := l.job
-	if m, ok := l.db.Meta(); ok && m.Epoch > 0 && j.fresh == "" {
+	if m, ok := l.db.Meta(); ok && m.Epoch > 0 {
 		return fmt.Sprintf("the local store holds epoch %d", m.Epoch), nil
 	}
 	for _, s := range j.plan.Sources {

@@ -46,8 +46,8 @@ func kafkaConfig(spec topology.KafkaSpec, log *slog.Logger) (kafka.Config, error
 }
 
 func buildTLS(t *topology.TLSSpec) (*tls.Config, error) {
-	return kafka.BuildTLS(kafka.TLSFiles{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile,
-		ServerName: t.ServerName, Insecure: t.InsecureSkipVerify})
+	return kafka.BuildTLS(kafka.TLSFiles{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile,
+		ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify})
 }
 
 // connector makes the clients of one life of a job.
@@ -166,4 +166,6 @@ func (s splitLog) ReadAll(ctx context.Context, ranges []record.ReadRange, fn fun
 // dryProducer commits no offsets: the input topics are not on its broker.
 type dryProducer struct{ runtime.Producer }
 
-func (dryProducer) CommitOffsets(context.Context, string, []record.Position, string) error { return nil }
+func (dryProducer) CommitOffsets(context.Context, string, []record.Position, string) error {
+	return nil
+}

@@ -1,0 +1,154 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"kstream/expr"
+)
+
+// Text is the plan as text: what `kstream graph --physical` prints and what the
+// golden plans of the repository hold.
+func (p *Plan) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pipeline %s  parallelism %s  key groups %d\n", p.Name, auto(p.Spec.Parallelism), p.MaxParallelism)
+	for _, c := range p.Chains {
+		b.WriteByte('\n')
+		c.text(&b, p.Spec)
+	}
+	if len(p.Stateful) > 0 {
+		b.WriteString("\nstate\n")
+		for _, n := range p.Stateful {
+			fmt.Fprintf(&b, "  %-28s %s\n", n.UID, n.Aggregate.Finger)
+		}
+	}
+	prefix := p.Spec.InternalTopics.Prefix + p.Name
+	fmt.Fprintf(&b, "\ninternal topics\n  %s.checkpoints  1 partition\n  %s.changelog  %d partitions\n", prefix, prefix, p.MaxParallelism)
+	return b.String()
+}
+
+func auto(n int) string {
+	if n == 0 {
+		return "auto"
+	}
+	return fmt.Sprint(n)
+}
+
+func (c *Chain) text(b *strings.Builder, spec *Spec) {
+	fmt.Fprintf(b, "chain %d %s  parallelism %s  slots %d\n", c.ID, c.Name, auto(c.Parallelism), c.Slots)
+	switch {
+	case c.Source != nil:
+		c.Source.text(b)
+	default:
+		fmt.Fprintf(b, "  exchange %d %s, %d columns from", c.Input.ID, c.Input.Kind, len(c.Input.Slots))
+		for _, e := range c.Input.Ends {
+			fmt.Fprintf(b, " %d", e.Chain.ID)
+		}
+		b.WriteByte('\n')
+	}
+	for _, n := range c.Roots {
+		n.text(b, "  ")
+	}
+}
+
+func (s *Source) text(b *strings.Builder) {
+	spec := s.Spec
+	switch {
+	case spec.Generate != nil:
+		fmt.Fprintf(b, "  source %s: generate, %d fields\n", spec.Name, len(s.Assign))
+	case spec.Stdin:
+		fmt.Fprintf(b, "  source %s: stdin, %s\n", spec.Name, spec.Format.Kind)
+	default:
+		fmt.Fprintf(b, "  source %s: topic %s, %s, %s\n", spec.Name, strings.Join(spec.Topics, ", "), spec.Format.Kind, s.scanText())
+	}
+	w := spec.Watermark
+	if w.Kind == "none" {
+		b.WriteString("  watermark none\n")
+		return
+	}
+	fmt.Fprintf(b, "  watermark bounded %s, idle %s\n", durationText(w.Bound), durationText(w.Idle))
+}
+
+// scanText lists what of the value is read.
+func (s *Source) scanText() string {
+	if s.Spec.Format.Kind != "json" {
+		return "whole value"
+	}
+	var paths []string
+	for _, w := range s.Wants {
+		if len(w.Path) == 0 {
+			paths = append(paths, "$value")
+			continue
+		}
+		paths = append(paths, strings.Join(w.Path, "."))
+	}
+	if len(paths) == 0 {
+		return "nothing read"
+	}
+	return "reads " + strings.Join(paths, " ")
+}
+
+func (n *Node) text(b *strings.Builder, indent string) {
+	fmt.Fprintf(b, "%s%s\n", indent, n.summary())
+	for _, next := range n.Next {
+		next.text(b, indent+"  ")
+	}
+	for _, late := range n.Late {
+		b.WriteString(indent + "  late:\n")
+		late.text(b, indent+"    ")
+	}
+}
+
+// summary is a node in one line.
+func (n *Node) summary() string {
+	switch n.Kind {
+	case NodeFilter:
+		return "filter " + n.UID
+	case NodeAssign:
+		return fmt.Sprintf("compute %s: %d columns", n.UID, len(n.Assign))
+	case NodeFlatMap:
+		return "flat_map " + n.UID
+	case NodeKey:
+		return fmt.Sprintf("key %s", n.UID)
+	case NodeExchange:
+		return fmt.Sprintf("to exchange %d %s: columns %v", n.Exchange.Exchange.ID, n.Exchange.Exchange.Kind, n.Exchange.Columns)
+	case NodeLog:
+		return "log " + n.UID
+	case NodeAggregate, NodeWindow:
+		return n.aggregateText()
+	}
+	return fmt.Sprintf("sink %s: %s, %s", n.UID, n.Sink.Spec.place(), n.Sink.Spec.Format.Kind)
+}
+
+func (n *Node) aggregateText() string {
+	var calls []string
+	for _, c := range n.Aggregate.Calls {
+		calls = append(calls, callText(c))
+	}
+	text := fmt.Sprintf("aggregate %s: %s, emit %s", n.UID, strings.Join(calls, " "), n.Aggregate.Emit)
+	if w := n.Window; w != nil {
+		text = fmt.Sprintf("window %s/%s +%s, lateness %s, %s", msText(w.Size), msText(w.Slide), msText(w.Offset), msText(w.AllowedLateness), text)
+	}
+	return text
+}
+
+func callText(c expr.AggregateCall) string { return c.Text }
+
+func msText(ms int64) string { return durationText(time.Duration(ms) * time.Millisecond) }
+
+// durationText writes a duration as the language does.
+func durationText(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
+	s := d.String()
+	s = strings.TrimSuffix(s, "0s")
+	if s == "" || strings.HasSuffix(s, "m") && strings.HasSuffix(d.String(), "m0s") {
+		s = strings.TrimSuffix(d.String(), "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
