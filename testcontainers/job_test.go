@@ -49,12 +49,24 @@ type job struct {
 	epoch     int64 // newest seen in the group's offsets: it never goes back
 }
 
-// newJob makes the topics and writes the pipeline file.
+// newJob makes a run that starts processes.
 func newJob(t *testing.T, b *broker.Broker) *job {
 	t.Helper()
 	if brokers.buildErr != nil {
 		t.Fatal(brokers.buildErr)
 	}
+	j := newTopics(t, b)
+	var err error
+	if j.watch, err = verify.Watch(j.spec); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.watch.Close)
+	return j
+}
+
+// newTopics makes the topics of a run, and the driver of its input.
+func newTopics(t *testing.T, b *broker.Broker) *job {
+	t.Helper()
 	name := "chaos-" + strings.ToLower(rand.Text()[:8])
 	adm, err := kadm.NewOptClient(kgo.SeedBrokers(b.Addrs...))
 	if err != nil {
@@ -72,10 +84,6 @@ func newJob(t *testing.T, b *broker.Broker) *job {
 		}
 	}
 	j.in = newInput(t, b.Addrs, j.spec.In)
-	if j.watch, err = verify.Watch(j.spec); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(j.watch.Close)
 	return j
 }
 

@@ -54,7 +54,7 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	f := &fleet{
-		dir: dir, kfaked: filepath.Join(dir, "kfaked"), kstream: filepath.Join(dir, "kstream"),
+		dir: dir, kfaked: filepath.Join(dir, "bin", "kfaked"), kstream: filepath.Join(dir, "bin", "kstream"),
 		started: map[string]*start{}, missed: map[string]*report.Report{},
 	}
 	if err := build(f.kfaked, "./kfaked"); err != nil {

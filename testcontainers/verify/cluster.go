@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -56,7 +58,7 @@ func Run(ctx context.Context, j Job) (Verdict, error) {
 func positions(ctx context.Context, adm *kadm.Client, j Job, in Log) (int64, []string, error) {
 	group := "kstream-" + j.Name
 	offsets, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // which is: no offsets
 		return 0, nil, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
 	}
 	ends, err := adm.ListEndOffsets(ctx, j.In)
