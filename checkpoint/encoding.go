@@ -48,6 +48,7 @@ const (
 	recordChangelog            // message: 1 generation whole number, 2 topic text, 3 topic id 16 bytes, 4 ends numbers
 	recordHandles              // list: 1 sink text, 2 epoch counter, 3 owner id text, 4 data bytes
 	recordOrigin               // text
+	recordChains               // list: 1 chain name text, 2 watermark whole number, ms
 )
 
 // The tags of a node of the plan.
@@ -253,6 +254,8 @@ func appendRecord(b []byte, r *Record) ([]byte, []FieldSize, error) {
 	note("changelog", len(r.Changelog.Ends))
 	b = appendList(b, recordHandles, r.Handles, appendHandle)
 	note("handles", len(r.Handles))
+	b = appendList(b, recordChains, r.Chains, appendChain)
+	note("chains", len(r.Chains))
 	return b, sizes, nil
 }
 
@@ -330,6 +333,23 @@ func appendChangelog(b []byte, c Changelog) []byte {
 	return appendOffsets(b, 4, c.Ends)
 }
 
+func appendChain(b []byte, c ChainWatermark) []byte {
+	b = appendText(b, 1, c.Chain)
+	return appendInt(b, 2, int64(c.Watermark))
+}
+
+func readChain(r *fieldReader) (c ChainWatermark) {
+	for r.next() {
+		switch r.tag {
+		case 1:
+			c.Chain = r.text()
+		case 2:
+			c.Watermark = record.Timestamp(r.int64())
+		}
+	}
+	return c
+}
+
 func appendHandle(b []byte, h Handle) []byte {
 	b = appendText(b, 1, h.Sink)
 	b = appendUint(b, 2, uint64(h.Epoch))
@@ -366,6 +386,8 @@ func readRecord(message []byte) (*Record, error) {
 			rec.Handles = readInto(&r, rec.Handles, maxHandles, readHandle)
 		case recordOrigin:
 			rec.Origin = r.text()
+		case recordChains:
+			rec.Chains = readInto(&r, rec.Chains, maxChains, readChain)
 		}
 	}
 	if r.err != nil {

@@ -24,6 +24,7 @@ type Record struct {
 	Stores    []StoreEntry
 	Changelog Changelog
 	Handles   []Handle // not yet known to be committed
+	Chains    []ChainWatermark
 
 	Origin string // the savepoint the state came from, "" if none
 }
@@ -66,6 +67,13 @@ type SourcePosition struct {
 	Ended       bool
 }
 
+// ChainWatermark is how far event time had come in a chain behind an exchange.
+// All its tasks had the same, since every watermark goes to all of them.
+type ChainWatermark struct {
+	Chain     string
+	Watermark record.Timestamp
+}
+
 // StoreEntry gives a stateful uid its number in the keys of changelog and local
 // store. A number is never given twice within a changelog generation; Retired
 // ones are kept until their entries are gone.
@@ -104,6 +112,7 @@ const (
 	maxSources = 100_000
 	maxHandles = 100_000
 	maxEnds    = 1 << 16
+	maxChains  = 1 << 16
 )
 
 // ExtendLineage notes that owner committed epoch. It returns l if owner was the

@@ -36,6 +36,7 @@ func sample() *Record {
 		Stores:    []StoreEntry{{UID: "main/aggregate", ID: 1}, {UID: "old/aggregate", ID: 65535, Retired: true}},
 		Changelog: Changelog{Generation: 2, Topic: "kstream.orders.changelog.2", TopicID: record.TopicID{15: 9}, Ends: []record.Offset{0, 5, 1 << 40}},
 		Handles:   []Handle{{Sink: "files", Epoch: 811, Owner: "7-0123456789abcdef", Data: []byte{0, 1, 2}}, {Sink: "files", Epoch: 812}},
+		Chains:    []ChainWatermark{{Chain: "per_minute/1", Watermark: 1767225600000}},
 		Origin:    "savepoint 20260101-640",
 	}
 }

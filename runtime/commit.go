@@ -126,13 +126,26 @@ func (l *life) epochPositions() []checkpoint.SourcePosition {
 	return all
 }
 
+// epochWatermarks are the watermarks at barrier n of the chains behind exchanges;
+// those of sources are kept per partition.
+func (l *life) epochWatermarks() []checkpoint.ChainWatermark {
+	var all []checkpoint.ChainWatermark
+	for t, f := range l.collected {
+		if t != nil && t.chain.Input != nil && t.subtask == 0 {
+			all = append(all, checkpoint.ChainWatermark{Chain: t.chain.Name, Watermark: f.watermark})
+		}
+	}
+	slices.SortFunc(all, func(a, b checkpoint.ChainWatermark) int { return strings.Compare(a.Chain, b.Chain) })
+	return all
+}
+
 // writeRecord is E10. The end offsets are those of acknowledged records, which
 // is why everything else was flushed before.
 func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 	r := &checkpoint.Record{
 		Pipeline: l.job.plan.Name, Epoch: n, Wall: l.job.now(), Owner: l.owner,
 		Plan: l.job.fingerprint(), Sources: l.epochPositions(), Stores: l.stores,
-		Changelog: l.changelog,
+		Changelog: l.changelog, Chains: l.epochWatermarks(),
 	}
 	var lineage []checkpoint.Lineage
 	if l.restored != nil {

@@ -246,40 +246,23 @@ func (b *build) task(c *topology.Chain, subtask int) (*task, error) {
 		return nil, err
 	}
 	t.marks = window.NewPartitions(len(t.inbox.inputs))
-	// Every source has told its watermark before its first record, so a task's
-	// own need not be stored: it is the least of those it hears first.
-	t.op.RestoreWatermark(b.restoredWatermark(c, map[*topology.Chain]bool{}))
+	w := b.life.restoredWatermark(c)
+	t.op.RestoreWatermark(w)
+	t.wm.Store(int64(w))
 	return t, nil
 }
 
-// restoredWatermark is the least watermark of the source partitions that feed a
-// chain, idle ones excepted: where the task stood at the barrier.
-func (b *build) restoredWatermark(c *topology.Chain, seen map[*topology.Chain]bool) record.Timestamp {
-	w := record.MaxTimestamp
-	if seen[c] {
-		return w
-	}
-	seen[c] = true
-	if c.Source != nil {
-		found := false
-		for _, s := range b.life.starts {
-			if s.source != c.Source || s.pos.Idle {
-				continue
-			}
-			found = true
-			if !s.pos.Ended {
-				w = min(w, s.pos.Watermark)
+// restoredWatermark is where a chain stood at the barrier of R(c): after a
+// restart late records are judged as before (A9).
+func (l *life) restoredWatermark(c *topology.Chain) record.Timestamp {
+	if l.restored != nil {
+		for _, w := range l.restored.Chains {
+			if w.Chain == c.Name {
+				return w.Watermark
 			}
 		}
-		if !found {
-			return record.MinTimestamp
-		}
-		return w
 	}
-	for _, end := range c.Input.Ends {
-		w = min(w, b.restoredWatermark(end.Chain, seen))
-	}
-	return w
+	return record.MinTimestamp
 }
 
 func (b *build) sourceTask(c *topology.Chain, subtask int) error {

@@ -49,6 +49,7 @@ type taskCore struct {
 type frozen struct {
 	deltas    []*state.Delta
 	positions []checkpoint.SourcePosition
+	watermark record.Timestamp
 	moved     bool
 }
 
@@ -57,7 +58,7 @@ type frozen struct {
 // the coordinator gets the acknowledgement.
 func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
 	t.life.fail.after("aligned")
-	f := &frozen{positions: positions, moved: moved}
+	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load())}
 	for _, s := range t.senders {
 		if err := s.flush(); err != nil {
 			return err
