@@ -82,12 +82,16 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, found, spec := topology.ConfigText(args[0], data, o, defaults)
+			spec, found := topology.Load(args[0], data, o)
 			fmt.Fprint(os.Stderr, topology.RenderText(found, spec.Lines))
 			if topology.HasErrors(found) {
 				return &exitError{code: exitInvalid}
 			}
-			_, err = os.Stdout.Write(text)
+			detail := topology.AsWritten
+			if defaults {
+				detail = topology.WithDefaults
+			}
+			_, err = os.Stdout.Write(topology.ConfigText(spec, detail))
 			return err
 		},
 	}
