@@ -70,7 +70,7 @@ func probe(ctx context.Context, cfg Config, opts []kgo.Opt) error {
 	defer cancel()
 
 	var last error
-	pause := newBackoff()
+	tries := newBackoff()
 	for {
 		err := client.Ping(pingCtx)
 		if err == nil {
@@ -82,7 +82,7 @@ func probe(ctx context.Context, cfg Config, opts []kgo.Opt) error {
 		if ke := Classify(OpConnect, "", err); ke.Class == record.ClassRefuse {
 			return ke
 		}
-		if !pause.wait(pingCtx) {
+		if !tries.wait(pingCtx) {
 			if ctx.Err() != nil {
 				return asError(Classify(OpConnect, "", ctx.Err()))
 			}
@@ -109,9 +109,15 @@ func newBackoff() *backoff { return &backoff{next: pauseMin} }
 
 // wait pauses; false means that ctx ended.
 func (b *backoff) wait(ctx context.Context) bool {
-	timer := time.NewTimer(b.next)
-	defer timer.Stop()
+	d := b.next
 	b.next = min(2*b.next, pauseMax)
+	return pause(ctx, d)
+}
+
+// pause waits; false means that ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
@@ -338,7 +344,7 @@ func (c *Cluster) CreateTopic(ctx context.Context, t record.NewTopic) error {
 func (c *Cluster) waitLeaders(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
-	pause := newBackoff()
+	tries := newBackoff()
 	for {
 		details, err := c.admin.ListTopics(ctx, name)
 		d := details[name]
@@ -348,7 +354,7 @@ func (c *Cluster) waitLeaders(ctx context.Context, name string) error {
 		if err == nil && d.Err == nil && len(d.Partitions) > 0 && !leaderless {
 			return nil
 		}
-		if !pause.wait(ctx) {
+		if !tries.wait(ctx) {
 			err = errors.Join(err, d.Err, ctx.Err())
 			return asError(Classify(OpAdmin, name, fmt.Errorf("wait for the leaders of topic %s: %w", name, err)))
 		}
@@ -360,13 +366,13 @@ func (c *Cluster) waitLeaders(ctx context.Context, name string) error {
 func (c *Cluster) retry(ctx context.Context, op, topic string, ask func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, adminRetryTimeout)
 	defer cancel()
-	pause := newBackoff()
+	tries := newBackoff()
 	for {
 		err := ask()
 		if err == nil {
 			return nil
 		}
-		if !passes(err) || !pause.wait(ctx) {
+		if !passes(err) || !tries.wait(ctx) {
 			return asError(Classify(op, topic, err))
 		}
 	}

@@ -49,14 +49,14 @@ func (s *Session) CommitOffsets(ctx context.Context, group string, positions []r
 // repeat tries again while the coordinator moves or the transaction before is
 // still being finished. Sending the same offsets twice changes nothing.
 func (s *Session) repeat(ctx context.Context, try func() error) error {
-	pause := newBackoff()
+	tries := newBackoff()
 	for {
 		err := try()
 		if err == nil {
 			return nil
 		}
 		again := passes(err) || errors.Is(err, kerr.ConcurrentTransactions)
-		if !again || !pause.wait(ctx) {
+		if !again || !tries.wait(ctx) {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ const (
 	explainTimeout         = 5 * time.Second
 	unknownTopicGrace      = 30 * time.Second
 	complaintGap           = 15 * time.Second
+	complaintPause         = 100 * time.Millisecond
 	isolationReadCommitted = "read_committed"
 )
 
@@ -173,7 +174,9 @@ func (c *Consumer) Poll(ctx context.Context) (*record.Fetch, error) {
 		if len(out.Partitions) > 0 {
 			return out, nil
 		}
-		if ctx.Err() != nil {
+		// Nothing but complaints: the client fetches again as soon as they are
+		// polled, thousands of times per second.
+		if ctx.Err() != nil || !pause(ctx, complaintPause) {
 			return nil, asError(Classify(OpFetch, "", ctx.Err()))
 		}
 	}
@@ -202,6 +205,9 @@ func (c *Consumer) collect(fetches kgo.Fetches, out *record.Fetch) *record.Kafka
 						return e
 					}
 				}
+				if e := c.otherTopic(tp, t.TopicID); e != nil {
+					return e
+				}
 				if len(p.Records) > 0 {
 					out.Partitions = append(out.Partitions, c.take(tp, t.TopicID, p))
 				}
@@ -211,9 +217,24 @@ func (c *Consumer) collect(fetches kgo.Fetches, out *record.Fetch) *record.Kafka
 	return nil
 }
 
+// otherTopic refuses records of a topic that was made again under the name: the
+// position is one of the topic that is gone.
+func (c *Consumer) otherTopic(tp record.TopicPartition, id record.TopicID) *record.KafkaError {
+	pos, ok := c.next[tp]
+	if !ok || id == pos.TopicID || id == (record.TopicID{}) || pos.TopicID == (record.TopicID{}) {
+		return nil
+	}
+	c.dead = &record.KafkaError{
+		Class: record.ClassRefuse, Exit: exitState, Code: CodeRecreated, Op: OpFetch,
+		Topic: tp.Topic, Partition: tp.Partition, Offset: pos.Offset,
+		Detail: fmt.Sprintf("the topic was deleted and made again (id %x, now %x)", pos.TopicID, id),
+	}
+	return c.dead
+}
+
 // take makes the run of records of one partition, notes where the log goes on,
 // and gives markers back to the client at once.
-func (c *Consumer) take(tp record.TopicPartition, id [16]byte, p *kgo.FetchPartition) record.FetchedPartition {
+func (c *Consumer) take(tp record.TopicPartition, id record.TopicID, p *kgo.FetchPartition) record.FetchedPartition {
 	last := p.Records[len(p.Records)-1]
 	next := record.Position{
 		TopicPartition: tp, TopicID: id,

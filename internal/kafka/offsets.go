@@ -80,7 +80,7 @@ func (c *Cluster) WaitStable(ctx context.Context, topic string, timeout time.Dur
 	}
 	waitCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	pause := newBackoff()
+	tries := newBackoff()
 	for {
 		stable, err := c.list(ctx, topic, c.admin.ListCommittedOffsets)
 		if err != nil {
@@ -90,7 +90,7 @@ func (c *Cluster) WaitStable(ctx context.Context, topic string, timeout time.Dur
 		if len(behind) == 0 {
 			return end, nil
 		}
-		if !pause.wait(waitCtx) {
+		if !tries.wait(waitCtx) {
 			if ctx.Err() != nil {
 				return nil, asError(Classify(OpList, topic, ctx.Err()))
 			}

@@ -220,7 +220,7 @@ func (s *Session) Fence(ctx context.Context) (producerID int64, epoch int16, err
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
 	defer cancel()
-	pause, limit := newBackoff(), fenceLogAfter
+	tries, limit := newBackoff(), fenceLogAfter
 	for {
 		tryCtx, cancelTry := context.WithTimeout(ctx, limit)
 		producerID, epoch, err = s.client.ProducerID(tryCtx)
@@ -235,7 +235,7 @@ func (s *Session) Fence(ctx context.Context) (producerID int64, epoch int16, err
 		case slow:
 			s.logFence(ctx, time.Since(began))
 			limit = fenceLogEvery
-		case !passes(err) || !pause.wait(ctx):
+		case !passes(err) || !tries.wait(ctx):
 			return 0, 0, s.fenceError(err)
 		}
 	}
