@@ -125,3 +125,23 @@ func BenchmarkHash(b *testing.B) {
 		record.Murmur2(key)
 	}
 }
+
+func BenchmarkTimestamp(b *testing.B) {
+	sql, rfc := []byte("2026-01-01 18:59:52.500"), []byte("2026-01-01T18:59:52.5Z")
+	b.Run("sql", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := readTimestamp(record.UnitSQL, sql); !ok {
+				b.Fatal("refused")
+			}
+		}
+	})
+	b.Run("rfc3339", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := readTimestamp(record.UnitDefault, rfc); !ok {
+				b.Fatal("refused")
+			}
+		}
+	})
+}

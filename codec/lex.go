@@ -155,6 +155,18 @@ const (
 	numberFraction
 )
 
+// lexSmall reads what most numbers are: 1 to 18 digits and then a comma or a
+// brace. Of everything else it says numberBad.
+func lexSmall(data []byte, i int) (end int, n int64, class numberClass) {
+	for end = i; end < len(data) && data[end]-'0' <= 9; end++ {
+		n = n*10 + int64(data[end]-'0')
+	}
+	if end == len(data) || end-i > 18 || data[i] == '0' || data[end] != ',' && data[end] != '}' {
+		return i, 0, numberBad
+	}
+	return end, n, numberInt
+}
+
 // lexNumber reads the number at i. Of a numberBad end is the place of the fault.
 func lexNumber(data []byte, i int) (end int, n int64, class numberClass) {
 	negative := data[i] == '-'

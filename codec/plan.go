@@ -117,6 +117,7 @@ type planner struct {
 // declare is the field of a declared type with everything below it.
 func (b planner) declare(name, path string, t record.Type) *field {
 	f := &field{key: literalKey(name), path: path, accept: acceptOf(t), typ: t}
+	f.head = headOf(f.key)
 	switch t.Kind {
 	case record.TypeAny:
 		f.numbers = true
@@ -166,6 +167,7 @@ func newShape(path string, numbers bool) *shape {
 // learn adds a member that was seen in a record.
 func (n *shape) learn(name string) *field {
 	f := &field{key: literalKey(name), path: joinPath(n.path, name), accept: kindAll, numbers: n.numbers}
+	f.head = headOf(f.key)
 	n.byName[name] = f
 	return f
 }

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unsafe"
@@ -51,6 +52,7 @@ type JSONScanner struct {
 // field is the plan for the values at one place of the record.
 type field struct {
 	key     string // `"name":` as it usually stands in a record
+	head    keyHead
 	path    string // for messages
 	next    *field // the field that followed last time
 	seen    uint64 // the object that had this field last
@@ -79,7 +81,7 @@ type shape struct {
 // arena. After an error the slots hold nothing of use.
 func (s *JSONScanner) Scan(data []byte, slots []record.Value, a *record.Arena) *DecodeError {
 	for _, slot := range s.wanted {
-		slots[slot] = record.Null
+		slots[slot] = record.Value{}
 	}
 	s.data, s.slots, s.arena = data, slots, a
 	s.depth, s.names, s.scratch, s.err = 0, s.names[:0], s.scratch[:0], nil
@@ -135,7 +137,10 @@ func (s *JSONScanner) text(f *field, i int) int {
 }
 
 func (s *JSONScanner) number(f *field, i int) int {
-	end, n, class := lexNumber(s.data, i)
+	end, n, class := lexSmall(s.data, i)
+	if class == numberBad {
+		end, n, class = lexNumber(s.data, i)
+	}
 	if class == numberBad {
 		return s.fault(end, faultNumber)
 	}
@@ -230,7 +235,7 @@ func (s *JSONScanner) object(f *field, i int) int {
 	}
 	member, last := n.first, (*field)(nil)
 	for done := false; !done; {
-		if member != nil && lexLiteral(data, i, member.key) {
+		if member != nil && member.at(data, i) {
 			i += len(member.key)
 		} else if member, i = s.key(n, last, i, base); i < 0 {
 			return -1
@@ -260,6 +265,32 @@ func (s *JSONScanner) object(f *field, i int) int {
 		last, member = member, member.next
 	}
 	return s.endObject(n, stamp, base, i)
+}
+
+// keyHead is a key of at most 16 bytes as two words, to compare it without a
+// call. The masks are zero behind the key; they are all zero for longer keys.
+type keyHead struct{ low, high, lowMask, highMask uint64 }
+
+func headOf(key string) (h keyHead) {
+	if len(key) > 16 {
+		return h
+	}
+	var text, mask [16]byte
+	for i := range copy(text[:], key) {
+		mask[i] = 0xff
+	}
+	h.low, h.high = binary.LittleEndian.Uint64(text[:]), binary.LittleEndian.Uint64(text[8:])
+	h.lowMask, h.highMask = binary.LittleEndian.Uint64(mask[:]), binary.LittleEndian.Uint64(mask[8:])
+	return h
+}
+
+// at reports whether the field's key stands at i. The field has one.
+func (f *field) at(data []byte, i int) bool {
+	if f.head.lowMask == 0 || i+16 > len(data) {
+		return lexLiteral(data, i, f.key)
+	}
+	low, high := binary.LittleEndian.Uint64(data[i:]), binary.LittleEndian.Uint64(data[i+8:])
+	return (low^f.head.low)&f.head.lowMask|(high^f.head.high)&f.head.highMask == 0
 }
 
 // separator reads a comma, or the closing bracket: then done is true.
@@ -307,7 +338,7 @@ func (s *JSONScanner) key(n *shape, last *field, i, base int) (*field, int) {
 	if s.data[i] != '"' {
 		return nil, s.fail(i, "invalid JSON: a key is needed")
 	}
-	if f := skipOne(n, last); f != nil && lexLiteral(s.data, i, f.key) {
+	if f := skipOne(n, last); f != nil && f.at(s.data, i) {
 		return f, i + len(f.key)
 	}
 	start := i
