@@ -268,6 +268,7 @@ func checkLimits(r *Record) error {
 		{"lineage", len(r.Lineage), MaxLineage}, {"nodes", len(r.Plan.Nodes), maxNodes},
 		{"sources", len(r.Sources), maxSources}, {"stores", len(r.Stores), maxStores},
 		{"changelog partitions", len(r.Changelog.Ends), maxEnds}, {"handles", len(r.Handles), maxHandles},
+		{"chains", len(r.Chains), maxChains},
 	} {
 		if l.count > l.limit {
 			return fmt.Errorf("%d %s, at most %d are possible", l.count, l.name, l.limit)

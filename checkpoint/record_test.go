@@ -340,6 +340,7 @@ func TestRecordLimits(t *testing.T) {
 		{"65537 stores", func(r *Record) { r.Stores = make([]StoreEntry, maxStores+1) }},
 		{"65537 changelog partitions", func(r *Record) { r.Changelog.Ends = make([]record.Offset, maxEnds+1) }},
 		{"100001 handles", func(r *Record) { r.Handles = make([]Handle, maxHandles+1) }},
+		{"65537 chains", func(r *Record) { r.Chains = make([]ChainWatermark, maxChains+1) }},
 		{`sink "s" has 4097 bytes`, func(r *Record) { r.Handles = []Handle{{Sink: "s", Data: make([]byte, 4097)}} }},
 		{"slot -1", func(r *Record) { r.Slot = -1 }},
 	} {
