@@ -45,7 +45,7 @@ func TestStopAndGoOn(t *testing.T) {
 // own starts a broker for one test, which may do to it what it likes.
 func own(t *testing.T, like *broker.Broker) *broker.Broker {
 	t.Helper()
-	b, err := broker.Start(t.Context(), like.Name, broker.Options{Dir: t.TempDir(), KfakedBin: brokers.kfaked})
+	b, err := broker.Start(t.Context(), like.Name, brokers.options(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,13 @@ func (f *fleet) start(name string) (*broker.Broker, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return broker.Start(context.Background(), name, broker.Options{Dir: dir, KfakedBin: f.kfaked})
+	return broker.Start(context.Background(), name, f.options(dir))
+}
+
+// options are those of a broker in dir. The JVM stops at its quick compiler: a
+// broker of the suite lives too short for the other to pay.
+func (f *fleet) options(dir string) broker.Options {
+	return broker.Options{Dir: dir, KfakedBin: f.kfaked, JVM: []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"}}
 }
 
 // miss counts a test that does not run for want of a broker.

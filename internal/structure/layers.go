@@ -65,6 +65,7 @@ func Tools() []Package {
 		{7, "testcontainers/summary", "runs the tests and says which brokers they ran against", nil},
 		{7, "testcontainers/verify", "the verifier: outputs computed anew, without product code", kafka},
 		{7, "bench", "end-to-end benchmarks beside a bare copy", kafka},
+		{7, "bench/barecopy", "the yardstick: a transactional copy with the Kafka client alone", kafka},
 	}
 }
 

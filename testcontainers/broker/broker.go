@@ -55,9 +55,10 @@ func (c Capabilities) Covers(need Capabilities) bool {
 
 // Options says where a broker may work and what it is made of.
 type Options struct {
-	Dir       string // the broker's own empty directory: data, configuration, log
-	KfakedBin string // the program of testcontainers/kfaked
-	TV1       bool   // transaction.version 1, the protocol of brokers before 4.0
+	Dir       string   // the broker's own empty directory: data, configuration, log
+	KfakedBin string   // the program of testcontainers/kfaked
+	JVM       []string // flags for Java beside the heap
+	TV1       bool     // transaction.version 1, the protocol of brokers before 4.0
 }
 
 // Broker is a running broker. It is owned by one test process, which calls

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,8 +49,9 @@ func startKafka(ctx context.Context, o Options) (*Broker, error) {
 		return nil, err
 	}
 	p := &process{
-		argv: []string{java, "-Xmx512m", "-Dlog4j2.configurationFile=" + logs, "-cp", classes, "kafka.Kafka", node},
-		log:  filepath.Join(o.Dir, "kafka.log"),
+		argv: slices.Concat([]string{java, "-Xmx512m", "-Dlog4j2.configurationFile=" + logs}, o.JVM,
+			[]string{"-cp", classes, "kafka.Kafka", node}),
+		log: filepath.Join(o.Dir, "kafka.log"),
 	}
 	if err := p.start(); err != nil {
 		return nil, err
