@@ -68,10 +68,18 @@ func appendQuoted(dst []byte, v record.Value) []byte {
 }
 
 func appendFloat(dst []byte, f float64, t *record.Type) ([]byte, error) {
+	bits := 64
+	if t.Kind == record.TypeFloat32 {
+		bits = 32
+	}
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return dst, &EncodeError{"JSON has no number " + strconv.FormatFloat(f, 'g', -1, 64)}
-	case t.Kind == record.TypeFloat32:
+	case math.Abs(f) >= 1<<63:
+		// In plain digits this would be a whole number out of range for
+		// whoever reads it without a schema.
+		return strconv.AppendFloat(dst, f, 'e', -1, bits), nil
+	case bits == 32:
 		return record.AppendFloat32(dst, float32(f)), nil
 	}
 	return record.AppendFloat(dst, f), nil

@@ -215,7 +215,7 @@ func (f *function) bind2(n int, a, b func(*Env) record.Value) func(*Env) record.
 	f2, nulls := f.f2, f.nulls
 	return func(e *Env) record.Value {
 		x, y := a(e), b(e)
-		if !nulls && (x.IsNull() || n > 1 && y.IsNull()) {
+		if !nulls && (n > 0 && x.IsNull() || n > 1 && y.IsNull()) {
 			return record.Null
 		}
 		return f2(e, x, y)

@@ -83,6 +83,9 @@ func (e *Env) text(n int) []byte {
 	if !e.spend(n / costPerText) {
 		return nil
 	}
+	if n == 0 {
+		return []byte{} // nil is the refusal
+	}
 	return e.Arena.Alloc(n)
 }
 

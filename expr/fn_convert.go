@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
@@ -49,24 +50,15 @@ func buildConvert(to class) func(*compiler, *function, ast.Node, []*operand) *op
 		if to == boolClass {
 			needs = "text or true or false"
 		}
-		return c.mismatchSpan(args[0].node, hint, "%s needs %s, %s", f.sig[:len(f.sig)-len(f.sig[indexByte(f.sig, '('):])], needs, c.is(args[0]))
+		return c.mismatchSpan(args[0].node, hint, "%s needs %s, %s", f.sig[:strings.IndexByte(f.sig, '(')], needs, c.is(args[0]))
 	}
-}
-
-func indexByte(s string, b byte) int {
-	for i := 0; i < len(s); i++ {
-		if s[i] == b {
-			return i
-		}
-	}
-	return len(s)
 }
 
 func notNumber(e *Env, v record.Value) record.Value {
 	if v.Kind() == record.KindString {
 		return e.fail("%q is not a number", clip(v.Text()))
 	}
-	return e.fail("a %s is not a number", v.TypeName())
+	return e.fail("%s is not a number", article(v.TypeName()))
 }
 
 // toInt reads text, and cuts other numbers toward zero.
@@ -178,7 +170,7 @@ func toBool(e *Env, v record.Value) record.Value {
 	case v.Kind() == record.KindString:
 		return e.fail("%q is not true or false", clip(v.Text()))
 	}
-	return e.fail("a %s is not true or false", v.TypeName())
+	return e.fail("%s is not true or false", article(v.TypeName()))
 }
 
 func toText(e *Env, v record.Value) record.Value {

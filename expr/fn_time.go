@@ -191,7 +191,11 @@ func buildTimestamp(c *compiler, f *function, n ast.Node, args []*operand) *oper
 	}
 	if !o.konst {
 		_, err := c.evalNow(o)
-		c.badValue(args[0], "for example 2026-01-31T10:15:00Z", "%s", err.Message)
+		hint := ""
+		if len(args) == 1 && args[0].class() == textClass {
+			hint = "for example 2026-01-31T10:15:00Z"
+		}
+		c.badValue(args[0], hint, "%s", err.Message)
 		return c.badOperand(n)
 	}
 	return o

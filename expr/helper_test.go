@@ -31,7 +31,9 @@ func (s *testScope) Field(path []string) Binding {
 }
 
 func (s *testScope) Meta(name string) Binding {
-	meta := func(k RefKind, t record.Type) Binding { return Binding{Ref: Ref{Kind: k}, Type: t, Used: 1, Known: true} }
+	meta := func(k RefKind, t record.Type) Binding {
+		return Binding{Ref: Ref{Kind: k}, Type: t, Used: 1, Known: true}
+	}
 	switch name {
 	case "$key":
 		return meta(RefKey, record.Any)

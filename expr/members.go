@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
@@ -65,7 +66,15 @@ func field(e *Env, v record.Value, name string) record.Value {
 			return f
 		}
 	}
-	return e.fail("a %s has no field %q", v.TypeName(), name)
+	return e.fail("%s has no field %q", article(v.TypeName()), name)
+}
+
+// article puts a or an before the name of a type.
+func article(name string) string {
+	if strings.ContainsAny(name[:1], "aeiou") {
+		return "an " + name
+	}
+	return "a " + name
 }
 
 // index compiles list[i] and map[key].

@@ -23,7 +23,7 @@ type windowed struct {
 
 	watermark record.Timestamp
 	panes     []record.Timestamp // live ones, ascending
-	lastPane  record.Timestamp   // where the last row fell; it is in panes
+	lastPane  record.Timestamp   // where the last row fell that was not late
 	keys      keyList
 }
 
@@ -185,9 +185,6 @@ func (w *windowed) advance(watermark record.Timestamp) error {
 			return w.wrap("drop closed windows", err)
 		}
 		w.panes = slices.Delete(w.panes, 0, 1)
-	}
-	if len(w.panes) == 0 || w.panes[0] > w.lastPane {
-		w.lastPane = record.MinTimestamp
 	}
 	for _, s := range w.late {
 		if err := s.advance(watermark); err != nil {

@@ -97,8 +97,8 @@ func Open(o Options) (*DB, error) {
 		db.fs = DiskFS()
 	}
 	dir := db.opts.Dir
-	if err := db.fs.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory %s: %w", dir, classify(err))
+	if err := makeDir(db.fs, db.fs.PathJoin(dir, storeDir)); err != nil {
+		return nil, err
 	}
 	if err := db.fs.RemoveAll(db.fs.PathJoin(dir, wipedDir)); err != nil {
 		return nil, fmt.Errorf("remove a wiped store in %s: %w", dir, err)

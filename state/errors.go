@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -67,18 +68,21 @@ func classify(err error) error {
 	return err
 }
 
-// classifyOpen adds what only opening tells. A missing or torn file of an
-// existing store is damage too. Pebble has no error value for a store of a
-// newer version; its text is stable and tested.
+// classifyOpen adds what only opening tells: what neither the file system nor
+// the lock refuses, and Pebble cannot read, is damage; a missing file of an
+// existing store too. Pebble has no error value for a store of a newer version;
+// a test holds its text.
 func classifyOpen(err error) error {
-	switch {
-	case strings.Contains(err.Error(), "unknown format major version"):
-		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
-	case errors.Is(err, pebble.ErrDBNotPristine),
-		errors.Is(err, fs.ErrNotExist),
-		strings.Contains(err.Error(), "malformed"),
-		strings.Contains(err.Error(), "unexpected EOF"):
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	if known := classify(err); known != err {
+		return known
 	}
-	return classify(err)
+	if strings.Contains(err.Error(), "unknown format major version") {
+		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
+	}
+	var path *fs.PathError
+	var errno syscall.Errno
+	if (errors.As(err, &path) || errors.As(err, &errno)) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }

@@ -93,6 +93,23 @@ func removeStore(fsys FS, dir string) error {
 	return nil
 }
 
+// makeDir makes a directory and those above it, and has their entries survive a
+// crash. The rights may not reach to those far above; losing them costs a
+// restore, no data.
+func makeDir(fsys FS, dir string) error {
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make state directory %s: %w", dir, classify(err))
+	}
+	for range 3 { // <state.dir>/<name>/<slot>
+		up := fsys.PathDir(dir)
+		if up == dir || syncDir(fsys, up) != nil {
+			return nil
+		}
+		dir = up
+	}
+	return nil
+}
+
 func syncDir(fsys FS, dir string) error {
 	d, err := fsys.OpenDir(dir)
 	if err != nil {

@@ -25,8 +25,8 @@ type DirLock struct {
 // lock when the process ends, however it ends. Errors: *LockedError,
 // *UnsafeDirError.
 func LockDir(fsys FS, dir string, pid int) (*DirLock, error) {
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory %s: %w", dir, err)
+	if err := makeDir(fsys, dir); err != nil {
+		return nil, err
 	}
 	info, err := fsys.Stat(dir)
 	if err != nil {

@@ -192,10 +192,11 @@ func (l *loader) literalScalar(n *yaml.Node, v *value) (record.Value, bool) {
 		return record.Int(i), ok
 	case "!!float":
 		f, err := strconv.ParseFloat(n.Value, 64)
-		if err != nil {
-			l.fail(l.nodeSpan(n), "bad-value", v.path, quote(n.Value)+" is not a number", "quote it if it is a text")
+		if err != nil || strings.Trim(n.Value, "+-0123456789") == "" {
+			l.fail(l.nodeSpan(n), "bad-value", v.path, quote(n.Value)+" is not a number of 64 bits", "quote it if it is a text")
+			return record.Null, false
 		}
-		return record.Float(f), err == nil
+		return record.Float(f), true
 	}
 	e := l.expander(n, v)
 	if !l.expand(e) {

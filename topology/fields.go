@@ -1,5 +1,7 @@
 package topology
 
+import "slices"
+
 // The field table says everything that is known about the words of a pipeline
 // file: the loader, did-you-mean, the editor schema, `kstream config` and the
 // reference are all made from it, so that they cannot disagree. fieldtable.go
@@ -154,17 +156,11 @@ func (o *object) variants(onlyBuilt bool) []string {
 	return out
 }
 
-// goesWith reports whether a field may stand beside a variant.
-func (f *field) goesWith(variant string) bool {
-	if len(f.only) == 0 {
-		return true
-	}
-	for _, v := range f.only {
-		if v == variant {
-			return true
-		}
-	}
-	return false
+// goesWith reports whether a field may stand beside a variant. What stands
+// beside one that is not built is not looked at.
+func (o *object) goesWith(f *field, variant string) bool {
+	v := o.field(variant)
+	return len(f.only) == 0 || v == nil || v.status != built || slices.Contains(f.only, variant)
 }
 
 // wordTexts lists the words of a shape.

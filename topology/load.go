@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -62,7 +63,8 @@ type loader struct {
 	defaults *value // the `defaults` section, walked first
 	schemas  *schemaTable
 	stack    []frame // the maps around the current place
-	masked   []string
+	masked   []maskedText
+	walked   bool // the file was read as far as its fields
 	opaque   int // > 0 while a default of the table is walked
 }
 
@@ -90,6 +92,7 @@ func (l *loader) load(data []byte) {
 			"a pipeline begins with `version: 1`, `name`, `source` and `sink`")
 		return
 	}
+	l.walked = true
 	l.schemas = l.findSchemas(root)
 	l.walkDefaults(root)
 	v := l.value(root, objectOf(pipelineFields), place{})
@@ -153,21 +156,54 @@ func (s *Spec) locate(d *Diagnostic) {
 	}
 }
 
+// maskedText is the places of a secret that was written out.
+type maskedText struct {
+	source int
+	at     []Pos
+}
+
 // maskLines hides secrets written into the file from the lines that errors
 // show; the columns stay.
 func (l *loader) maskLines() {
-	for _, secret := range l.masked {
-		if strings.TrimSpace(secret) == "" || strings.Contains(secret, "${") {
-			continue
-		}
-		stars := strings.Repeat("*", len([]rune(secret)))
-		for i, line := range l.spec.Lines {
-			l.spec.Lines[i] = strings.ReplaceAll(line, secret, stars)
-		}
-		for i := range l.diags.list {
-			l.diags.list[i].Source = strings.ReplaceAll(l.diags.list[i].Source, secret, stars)
+	sets := slices.Clone(l.spec.sets)
+	for _, m := range l.masked {
+		for _, p := range m.at {
+			if m.source > 0 {
+				sets[m.source-1] = star(sets[m.source-1], p.Col)
+			} else {
+				l.spec.Lines[p.Line-1] = star(l.spec.Lines[p.Line-1], p.Col)
+			}
 		}
 	}
+	if !l.walked {
+		for i, line := range l.spec.Lines {
+			l.spec.Lines[i] = maskUnread(line)
+		}
+	}
+	for i := range l.diags.list {
+		if n := slices.Index(l.spec.sets, l.diags.list[i].Source); n >= 0 {
+			l.diags.list[i].Source = sets[n]
+		}
+	}
+	l.spec.sets = sets
+}
+
+func star(line string, col int) string {
+	runes := []rune(line)
+	if col >= 1 && col <= len(runes) {
+		runes[col-1] = '*'
+	}
+	return string(runes)
+}
+
+// maskUnread hides what looks like a secret in a file that YAML cannot read.
+func maskUnread(line string) string {
+	for _, key := range []string{"password:", "_secret:", "bearer_token:"} {
+		if before, value, ok := strings.Cut(line, key); ok && !strings.Contains(value, "${") {
+			line = before + key + strings.Repeat("*", len([]rune(value)))
+		}
+	}
+	return line
 }
 
 // label names a place in messages.

@@ -71,7 +71,7 @@ func (w *objectWalk) entry(key, n *yaml.Node) {
 		w.conflict(at, path, name)
 	case f.status == later:
 		w.fail(at, "reserved", path, quote(name)+" is reserved for a later version of the language", "")
-	case w.variant != "" && !f.goesWith(w.variant):
+	case !w.o.goesWith(f, w.variant):
 		w.fail(at, "conflicting-fields", path, fmt.Sprintf("`%s` has no meaning for %s", name, w.variant), "it goes with "+strings.Join(f.only, ", "))
 	case f.status == notBuilt:
 		w.reserved = true
@@ -245,7 +245,7 @@ func (w *objectWalk) mixed(key *yaml.Node, name, form, other, otherForm string) 
 func (w *objectWalk) fillDefaults() {
 	for i := range w.o.fields {
 		f := &w.o.fields[i]
-		if f.status != built || w.written(f.name) || w.variant != "" && !f.goesWith(w.variant) {
+		if f.status != built || w.written(f.name) || !w.o.goesWith(f, w.variant) {
 			continue
 		}
 		if m := w.inherited(f); m != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kstream/expr"
+	"kstream/record"
 )
 
 // Text is the plan as text: what `kstream graph --physical` prints and what the
@@ -137,18 +138,10 @@ func callText(c expr.AggregateCall) string { return c.Text }
 
 func msText(ms int64) string { return durationText(time.Duration(ms) * time.Millisecond) }
 
-// durationText writes a duration as the language does.
+// durationText writes a duration as the language does: 10s, 1h30m, 1m.
 func durationText(d time.Duration) string {
 	if d == 0 {
 		return "0"
 	}
-	s := d.String()
-	s = strings.TrimSuffix(s, "0s")
-	if s == "" || strings.HasSuffix(s, "m") && strings.HasSuffix(d.String(), "m0s") {
-		s = strings.TrimSuffix(d.String(), "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return string(record.AppendDuration(nil, int64(d)))
 }

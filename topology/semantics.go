@@ -253,9 +253,10 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 		}
 		outputs = append(outputs, o.name)
 	}
-	hint := suggestName(r.Output, outputs)
-	switch {
-	case hint != "":
+	hint := ""
+	switch meant := suggest(r.Output, outputs); {
+	case meant != "":
+		hint = "did you mean " + quote(r.Name+"."+meant) + "?"
 	case !isStream:
 		hint = r.Name + " is a source; only streams have outputs"
 	case len(outputs) > 0:

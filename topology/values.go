@@ -236,5 +236,5 @@ func splitAddress(s string) (host string, port int, ok bool) {
 		return s, 0, false
 	}
 	n, isCount := parseCount(s[i+1:])
-	return s[:i], int(n), isCount && n >= 0 && n <= 65535
+	return s[:i], int(min(n, 1<<30)), isCount && n >= 0 && n <= 65535
 }

@@ -233,6 +233,10 @@ func syntaxHint(lines []string, line int, message string) string {
 		return "indent with spaces, YAML does not allow tabs"
 	case strings.Contains(text, " ? ") && strings.Contains(message, "mapping values"):
 		return `"a ? b : c" contains ": ", which YAML reads as a key; quote the whole expression, or write if a { b } else { c }`
+	case strings.Contains(message, "escape character"):
+		return `in double quotes \ begins an escape; use single quotes, or write \\`
+	case strings.Contains(message, "mapping values") && strings.Count(trimmed, ": ") < 2 && indentedUnlike(lines, line):
+		return "this line is indented differently from the lines above it"
 	case strings.Contains(message, "mapping values"):
 		return `": " begins a value here; quote the whole text if it is one, and check the indentation of the line above`
 	case len(value) > 1 && (value[0] == '"' || value[0] == '\'') && strings.Count(value, value[:1]) >= 2:
@@ -243,10 +247,12 @@ func syntaxHint(lines []string, line int, message string) string {
 		return "an unquoted value that begins with * is an alias; quote the whole value, or define the anchor above"
 	case value != "" && strings.ContainsRune("@`%&*|>", rune(value[0])):
 		return "a value cannot begin with " + value[:1] + "; quote the whole value"
-	case strings.HasPrefix(trimmed, "- ") && indentedUnlike(lines, line):
-		return "this line is indented differently from the list items above it"
+	case strings.Contains(text, "${") && strings.ContainsAny(message, "{}[]"):
+		return "a value with ${…} inside { } or [ ] must be quoted"
 	case strings.Count(text, "{") > strings.Count(text, "}") || strings.Count(text, "[") > strings.Count(text, "]"):
 		return "a bracket is not closed"
+	case strings.HasPrefix(trimmed, "- ") && indentedUnlike(lines, line):
+		return "this line is indented differently from the list items above it"
 	case indentedUnlike(lines, line):
 		return "this line is indented differently from the lines above it"
 	}

@@ -96,7 +96,12 @@ func TestSASL(t *testing.T) {
 	for _, s := range []SASL{{"plain", "p", "pw"}, {"scram_sha_256", "s", "pw"}, {"scram_sha_512", "s5", "pw"}} {
 		connect(t, Config{Brokers: fake.ListenAddrs(), SASL: s})
 	}
-	_, err = Connect(t.Context(), Config{Brokers: fake.ListenAddrs(), SASL: SASL{"scram_sha_256", "s", "wrong"}, ConnectTimeout: 5 * time.Second})
+	// The fake broker hangs up on a wrong password; real ones say why.
+	stop := answer(fake, kmsg.SASLAuthenticate, 1<<40, func(_ kmsg.Request, r kmsg.Response) {
+		r.(*kmsg.SASLAuthenticateResponse).ErrorCode = kerr.SaslAuthenticationFailed.Code
+	})
+	_, err = Connect(t.Context(), Config{Brokers: fake.ListenAddrs(), SASL: SASL{"plain", "p", "wrong"}, ConnectTimeout: 5 * time.Second})
+	stop()
 	if e := wantError(t, err, refused, "SASL_AUTHENTICATION_FAILED"); e.Exit != 5 {
 		t.Error(e)
 	}
