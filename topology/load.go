@@ -65,7 +65,7 @@ type loader struct {
 	stack    []frame // the maps around the current place
 	masked   []maskedText
 	walked   bool // the file was read as far as its fields
-	opaque   int // > 0 while a default of the table is walked
+	opaque   int  // > 0 while a default of the table is walked
 }
 
 // frame is a map that is being walked.

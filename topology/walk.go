@@ -297,4 +297,3 @@ func (l *loader) scalarKey(key *yaml.Node, path string) bool {
 	l.fail(l.startSpan(key), "wrong-type", path, "a key is a text, found "+found(key), "")
 	return false
 }
-
