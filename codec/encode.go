@@ -115,12 +115,16 @@ func (e *JSONEncoder) appendRest(dst []byte, slots []record.Value) ([]byte, erro
 		return dst, &EncodeError{"an object is needed to copy the other fields from, found " + rest.TypeName()}
 	}
 	var err error
+	lines := severalLines(rest.Raw())
 	for c := record.NewJSONCursor(rest); c.Next(); {
 		i, ours := e.lookup(c.Key)
 		switch {
+		case !ours && lines:
+			dst = append(append(dst, c.Key...), ':')
+			dst = append(appendOneLine(dst, c.Raw), ',')
 		case !ours:
 			dst = append(append(dst, c.Key...), ':')
-			dst = append(appendRaw(dst, c.Raw), ',')
+			dst = append(append(dst, c.Raw...), ',')
 		case i >= 0:
 			if dst, err = e.appendField(dst, i, slots); err != nil {
 				return dst, err

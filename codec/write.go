@@ -208,12 +208,21 @@ func appendEscape(dst []byte, c byte) []byte {
 }
 
 // appendRaw copies JSON text. A record must stay on one line, so text that was
-// laid out over several loses its white space; a line feed cannot stand inside a
-// JSON string, so that finding one is proof.
+// laid out over several loses its white space.
 func appendRaw(dst, raw []byte) []byte {
-	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') < 0 {
-		return append(dst, raw...)
+	if severalLines(raw) {
+		return appendOneLine(dst, raw)
 	}
+	return append(dst, raw...)
+}
+
+// severalLines reports whether JSON text is laid out. A line feed cannot stand
+// inside a JSON string, so that finding one is proof.
+func severalLines(raw []byte) bool {
+	return bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\r') >= 0
+}
+
+func appendOneLine(dst, raw []byte) []byte {
 	inText := false
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]

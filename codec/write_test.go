@@ -47,8 +47,9 @@ func TestAppendJSON(t *testing.T) {
 
 func TestJSONEncoder(t *testing.T) {
 	rest := record.JSON([]byte(`{ "a" : 1.50 , "b\u0062":{"x": 2}, "c":"x\/y" , "d":[] }`))
+	laidOut := record.JSON([]byte("{\n  \"a\": [\n 1, 2]\r\n}"))
 	built := record.ObjectOf(&record.Object{Names: []string{"a", "bb", "c"}, Values: []record.Value{record.Int(1), record.Null, record.String("x")}})
-	slots := []record.Value{record.Int(7), record.String("t\n"), rest, built, record.Null, record.Int(5), record.Float(math.NaN())}
+	slots := []record.Value{record.Int(7), record.String("t\n"), rest, built, record.Null, record.Int(5), record.Float(math.NaN()), laidOut}
 	for _, c := range []struct {
 		fields []EncodeField
 		rest   RestSpec
@@ -59,7 +60,7 @@ func TestJSONEncoder(t *testing.T) {
 		{[]EncodeField{{"c", 0, intType}, {"x", 1, stringType}, {"a", 0, decimalOf(1)}}, RestSpec{Slot: 2, Skip: []string{"d"}}, `{"a":7.0,"b\u0062":{"x": 2},"c":7,"x":"t\n"}`},
 		{[]EncodeField{{"bb", 0, intType}}, RestSpec{Slot: 3, Skip: []string{"a"}}, `{"bb":7,"c":"x"}`}, {[]EncodeField{{"x", 0, intType}}, RestSpec{Slot: 4}, `{"x":7}`},
 		{[]EncodeField{{"d", 0, intType}}, RestSpec{Slot: 2, Skip: []string{"d"}}, `{"a":1.50,"b\u0062":{"x": 2},"c":"x\/y","d":7}`},
-		{nil, RestSpec{Slot: 5}, "!an object is needed"}, {[]EncodeField{{"f", 6, floatType}}, RestSpec{Slot: -1}, "!field f: JSON has no number NaN"}, {[]EncodeField{{"f", 4, required(intType)}}, RestSpec{Slot: 2}, "!field f: null where"},
+		{nil, RestSpec{Slot: 7}, `{"a":[1,2]}`}, {nil, RestSpec{Slot: 5}, "!an object is needed"}, {[]EncodeField{{"f", 6, floatType}}, RestSpec{Slot: -1}, "!field f: JSON has no number NaN"}, {[]EncodeField{{"f", 4, required(intType)}}, RestSpec{Slot: 2}, "!field f: null where"},
 	} {
 		e := NewJSONEncoder(c.fields, c.rest, JSONWriteOptions{})
 		for range 2 {
