@@ -110,7 +110,7 @@ func CompileAggregate(t *Tree, in, keys Scope, nextAcc func() int) (*AggregateFi
 	c.agg = &aggregation{in: in, keys: keys, nextAcc: nextAcc}
 	o := c.compile(t.root)
 	if len(c.problems) > 0 {
-		return nil, c.problems
+		return nil, inOrder(c.problems)
 	}
 	return &AggregateField{Calls: c.agg.calls, Result: c.program(o)}, nil
 }

@@ -264,6 +264,11 @@ func (c *compiler) unknownFunction(n ast.Node, name string, args []ast.Node) *op
 		c.problem("unknown-function", start, end, hint, "%s is an aggregate and means nothing in %s", name, place)
 		return c.badOperand(n)
 	}
+	switch name {
+	case "url_parse", "query_param", "ip_in":
+		c.problem("reserved", start, end, "", "%q is not built yet", name)
+		return c.badOperand(n)
+	}
 	for _, a := range args {
 		if _, ok := a.(*ast.PredicateNode); !ok {
 			c.compile(a)

@@ -20,7 +20,7 @@ func Compile(t *Tree, s Scope, w Want) (*Program, []Problem) {
 	o := c.compile(t.root)
 	c.checkWant(o, w)
 	if len(c.problems) > 0 {
-		return nil, c.problems
+		return nil, inOrder(c.problems)
 	}
 	return c.program(c.enforce(o, w)), nil
 }
@@ -116,7 +116,11 @@ func (c *compiler) badOperand(n ast.Node) *operand {
 
 // is says what an operand is, for messages: `amount is decimal(2)`.
 func (c *compiler) is(o *operand) string {
-	return clip(c.tree.source(o.node)) + " is " + o.typ.String()
+	source := clip(c.tree.source(o.node))
+	if source == "." { // the element that .x is a field of
+		source = "#"
+	}
+	return source + " is " + clip(o.typ.String())
 }
 
 func constant(n ast.Node, v record.Value) *operand {

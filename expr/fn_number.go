@@ -3,6 +3,8 @@ package expr
 import (
 	"math"
 
+	"github.com/expr-lang/expr/ast"
+
 	"kstream/record"
 )
 
@@ -21,7 +23,7 @@ func numberFunctions() map[string]*function {
 		"div":      {sig: "div(a, b)", params: "ii", result: fixed(intType), f2: div},
 		"least":    {sig: "least(a, b, …)", params: "OO*", result: common, fn: least, build: buildOrdered},
 		"greatest": {sig: "greatest(a, b, …)", params: "OO*", result: common, fn: greatest, build: buildOrdered},
-		"random": {sig: "random([a, b])", params: "?ii", impure: true, f2: random,
+		"random": {sig: "random([a, b])", params: "?ii", impure: true, f2: random, build: buildRandom,
 			result: func(args []*operand) record.Type {
 				if len(args) == 0 {
 					return floatType
@@ -231,6 +233,13 @@ func extreme(e *Env, vs []record.Value, direction int) record.Value {
 		}
 	}
 	return best
+}
+
+func buildRandom(c *compiler, f *function, n ast.Node, args []*operand) *operand {
+	if len(args) == 1 {
+		return c.mismatch(n, "", "%s takes 0 or 2 arguments, found 1", f.sig)
+	}
+	return c.plainCall(f, n, args)
 }
 
 func random(e *Env, a, b record.Value) record.Value {

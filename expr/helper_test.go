@@ -112,7 +112,7 @@ func bareType(t testing.TB, s string) record.Type {
 		return record.Type{Kind: record.TypeMap, Elem: &elem}
 	case strings.HasPrefix(s, "{"):
 		typ := record.Type{Kind: record.TypeObject}
-		for _, f := range strings.Split(s[1:len(s)-1], ", ") {
+		for _, f := range splitFields(s[1 : len(s)-1]) {
 			name, ft, _ := strings.Cut(f, " ")
 			typ.Fields = append(typ.Fields, record.Field{Name: name, Type: parseType(t, ft)})
 		}
@@ -128,6 +128,26 @@ func bareType(t testing.TB, s string) record.Type {
 	}
 	t.Fatalf("no type %q", s)
 	return record.Any
+}
+
+// splitFields splits at commas outside of braces.
+func splitFields(s string) []string {
+	var out []string
+	depth, start := 0, 0
+	for i, c := range s {
+		switch c {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		case ',':
+			if depth == 0 {
+				out = append(out, strings.TrimSpace(s[start:i]))
+				start = i + 1
+			}
+		}
+	}
+	return append(out, strings.TrimSpace(s[start:]))
 }
 
 func parseValue(t testing.TB, typ record.Type, s string) record.Value {

@@ -15,6 +15,11 @@ func (c *compiler) member(o *operand, n *ast.MemberNode) *operand {
 	if !ok {
 		return c.index(o, n)
 	}
+	return c.fieldOf(o, n, name, name.Value)
+}
+
+// fieldOf compiles a field by its name; at is where the name stands.
+func (c *compiler) fieldOf(o *operand, n, at ast.Node, name string) *operand {
 	if o.bad {
 		return c.badOperand(n)
 	}
@@ -27,29 +32,29 @@ func (c *compiler) member(o *operand, n *ast.MemberNode) *operand {
 			break
 		}
 		var known bool
-		if t, known = o.typ.Field(name.Value); !known {
-			return c.noField(o, name)
+		if t, known = o.typ.Field(name); !known {
+			return c.noField(o, at, name)
 		}
 	case listClass:
-		return c.mismatch(name, "an element is written list[0], all of them map(list, ."+name.Value+")",
-			"%s is a list and has no field %q", clip(c.tree.source(o.node)), name.Value)
+		return c.mismatch(at, "an element is written list[0], all of them map(list, ."+name+")",
+			"%s is a list and has no field %q", clip(c.tree.source(o.node)), name)
 	default:
-		return c.mismatch(name, "", "%s and has no field %q", c.is(o), name.Value)
+		return c.mismatch(at, "", "%s and has no field %q", c.is(o), name)
 	}
-	key, eval := name.Value, o.eval
+	key, eval := name, o.eval
 	out := &operand{node: n, typ: nullable(t), eval: func(e *Env) record.Value { return field(e, eval(e), key) }}
 	return c.fold(out, o)
 }
 
-func (c *compiler) noField(o *operand, name *ast.StringNode) *operand {
+func (c *compiler) noField(o *operand, at ast.Node, name string) *operand {
 	names := make([]string, len(o.typ.Fields))
 	for i, f := range o.typ.Fields {
 		names[i] = f.Name
 	}
-	start, end := nameSpan(name)
-	c.problem("unknown-name", start, end, didYouMean(closest(name.Value, names)),
-		"there is no field %q in %s", name.Value, clip(c.tree.source(o.node)))
-	return c.badOperand(name)
+	start, end := nameSpan(at)
+	c.problem("unknown-name", start, end, didYouMean(closest(name, names)),
+		"there is no field %q in %s", name, clip(c.tree.source(o.node)))
+	return c.badOperand(at)
 }
 
 // field reads a member of an object in either form; a missing one is null.

@@ -49,7 +49,11 @@ func (c *compiler) pointer(n *ast.PointerNode) *operand {
 func (c *compiler) path(nodes []ast.Node, path []string) *operand {
 	o, used := c.name(nodes, path)
 	for i := used; i < len(path); i++ {
-		o = c.member(o, nodes[i].(*ast.MemberNode))
+		if m, ok := nodes[i].(*ast.MemberNode); ok {
+			o = c.member(o, m)
+		} else {
+			o = c.fieldOf(o, nodes[i], nodes[i], path[i])
+		}
 	}
 	return o
 }

@@ -313,14 +313,15 @@ func (c *compiler) in(n *ast.BinaryNode, l, r *operand) *operand {
 	switch cl := r.class(); {
 	case cl == listClass:
 		if elem := elemOf(r.typ); !comparable(l.typ, elem) {
-			return c.mismatch(n, "", "%s can never be in a list of %s", c.is(l), elem.String())
+			return c.mismatch(n, "", "%s can never be in %s", l.typ.String(), r.typ.String())
 		}
 	case cl == mapClass:
 		if lc := l.class(); lc != textClass && !lc.open() {
 			return c.mismatch(n, "", "the keys of a map are text, %s", c.is(l))
 		}
 	case cl == textClass:
-		return c.mismatch(n, "a part of a text: b contains a", "in needs a list or a map, %s", c.is(r))
+		hint := "a part of a text: " + clip(c.tree.source(r.node)) + " contains " + clip(c.tree.source(l.node))
+		return c.mismatch(n, hint, "in needs a list or a map, %s", c.is(r))
 	case !cl.open():
 		return c.mismatch(n, "", "in needs a list or a map, %s", c.is(r))
 	}

@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -50,9 +51,15 @@ func Parse(text string) (*Tree, []Problem) {
 	w := syntaxWalk{tree: t, seen: map[ast.Node]bool{}}
 	w.walk(t.root, 0)
 	if len(w.problems) > 0 {
-		return nil, w.problems
+		return nil, inOrder(w.problems)
 	}
 	return t, nil
+}
+
+// inOrder sorts problems by their place.
+func inOrder(ps []Problem) []Problem {
+	slices.SortStableFunc(ps, func(a, b Problem) int { return a.Start - b.Start })
+	return ps
 }
 
 // plainFunctions is what the parser shall not treat as a function with a

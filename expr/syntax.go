@@ -107,17 +107,23 @@ func asDuration(word string) (string, bool) {
 	return digits + short, ok && valid
 }
 
+// largeNumber points at the first number that is too large; the parser names
+// the token behind it.
 func (t *Tree) largeNumber(p *Problem) {
-	i := t.token(p.Start)
-	for i > 0 && (t.tokens[i].Kind != lexer.Number || t.tokens[i].From >= p.Start) {
-		i--
+	for _, tok := range t.tokens {
+		if tok.Kind != lexer.Number {
+			continue
+		}
+		text := strings.ReplaceAll(tok.Value, "_", "")
+		_, intErr := strconv.ParseInt(text, 0, 64)
+		_, floatErr := strconv.ParseFloat(text, 64)
+		if intErr != nil && (floatErr != nil || !strings.ContainsAny(text, ".eE")) {
+			p.Start, p.End = tok.From, tok.To
+			p.Message = fmt.Sprintf("%q does not fit into 64 bits", tok.Value)
+			return
+		}
 	}
-	if last := len(t.tokens) - 1; t.tokens[last].Kind == lexer.Number && t.tokens[last].To >= p.Start {
-		i = last // the error is at the end of the text
-	}
-	tok := t.tokens[i]
-	p.Start, p.End = tok.From, tok.To
-	p.Message = fmt.Sprintf("%q does not fit into 64 bits", tok.Value)
+	p.Message = "a number does not fit into 64 bits"
 }
 
 func (t *Tree) expectedName(p *Problem) {
@@ -218,6 +224,10 @@ func (t *Tree) foreignHint(i int) string {
 		}
 	case "&":
 		return "the operator is and"
+	case ")":
+		if name := t.at(t.opener(i) - 1); name.Kind == lexer.Identifier && predicateFunctions[name.Value].sig != "" {
+			return "write " + predicateFunctions[name.Value].sig
+		}
 	case ";":
 		return "an expression has one value; ; stands only behind let x = …"
 	case ".", "#":
@@ -232,6 +242,9 @@ func (t *Tree) foreignHint(i int) string {
 // wordHint is for words of other languages.
 func (t *Tree) wordHint(i int) string {
 	word := t.at(i).Value
+	if before := t.at(i - 1); before.Is(lexer.Identifier, "NOT", "Not") {
+		word = before.Value
+	}
 	switch strings.ToLower(word) {
 	case "and", "or", "not", "in":
 		return "operators are lower case: and, or, not"

@@ -78,8 +78,12 @@ func glued(a, b lexer.Token) bool {
 	switch {
 	case a.Is(lexer.Bracket, "(", "[", "{"), b.Is(lexer.Bracket, ")", "]", "}"):
 		return true
-	case a.Is(lexer.Operator, ".", "?.", "#"), b.Is(lexer.Operator, ".", "?.", ",", ";"):
+	case a.Is(lexer.Operator, ".", "?."), b.Is(lexer.Operator, ",", ";"):
 		return true
+	case a.Is(lexer.Operator, "#"): // #index is one word in two tokens
+		return b.Is(lexer.Operator, ".", "?.") || b.Is(lexer.Identifier) && b.From == a.To
+	case b.Is(lexer.Operator, ".", "?."):
+		return a.Is(lexer.Identifier) || a.Is(lexer.Bracket, ")", "]")
 	case b.Is(lexer.Bracket, "(", "["):
 		return a.Is(lexer.Identifier) || a.Is(lexer.Bracket, ")", "]")
 	}
@@ -210,6 +214,9 @@ func (t *Tree) firstToken(n ast.Node) int {
 	case *ast.SliceNode:
 		return t.firstToken(n.Node)
 	case *ast.CallNode:
+		if _, method := n.Callee.(*ast.MemberNode); method {
+			return t.firstToken(n.Callee)
+		}
 		return t.firstArgument(at, n.Arguments)
 	case *ast.BuiltinNode:
 		return t.firstArgument(at, n.Arguments)
