@@ -66,7 +66,12 @@ func appendMeta(dst []byte, m *Meta) []byte {
 	}
 	dst = append(dst, restoring)
 	dst = appendBytes(dst, []byte(m.DirectoryID))
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], crcTable))
+	return append(dst[:at], appendSum(dst[at:])...)
+}
+
+// appendSum appends the checksum of all of b.
+func appendSum(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
 }
 
 func appendBytes(dst, b []byte) []byte {
