@@ -403,7 +403,7 @@ func (s *Session) End(ctx context.Context) (writes int, err error) {
 		return writes, asError(Classify(OpEnd, s.cfg.TransactionalID, err))
 	case s.acked.Load() == 0, writes == 0:
 		// The client says nil although it sent nothing (G3), or an abort (G4).
-		return writes, s.bug(CodeNoTransaction, "nothing was written in this transaction, so nothing was committed")
+		return writes, s.bug(CodeNoTransaction, fmt.Sprintf("%d records acknowledged and EndTxn written %d times, so nothing was committed", s.acked.Load(), writes))
 	}
 	return writes, nil
 }

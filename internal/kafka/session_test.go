@@ -1,9 +1,13 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -393,6 +397,89 @@ func TestFence(t *testing.T) {
 	cancel()
 	_, _, err = f.session(t, short).Fence(ctx)
 	wantError(t, err, restart, CodeCancelled)
+}
+
+// TestSlowFence: reported after a minute and then every half, given up after ten.
+func TestSlowFence(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := virtual(t, kfake.SeedTopics(1, "out"))
+		leaveOpen(t, f.fenced(t, func(c *SessionConfig) { c.TransactionTimeout = 10 * time.Minute }), "out", "a")
+		var log bytes.Buffer
+		f.log = slog.New(slog.NewTextHandler(&log, nil))
+		slow := func(_ kmsg.Request, r kmsg.Response) {
+			r.(*kmsg.InitProducerIDResponse).ErrorCode = kerr.ConcurrentTransactions.Code
+		}
+		stop := answer(f.fake, kmsg.InitProducerID, 1<<40, slow)
+		s := f.session(t, nil)
+		time.AfterFunc(100*time.Second, stop)
+		began := time.Now()
+		_, _, err := s.Fence(t.Context())
+		must(t, err)
+		if waited := time.Since(began); waited < 100*time.Second || waited > 110*time.Second {
+			t.Errorf("fenced after %v", waited)
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 {
+			t.Fatalf("%d lines: %v", len(lines), lines)
+		}
+		for _, want := range []string{"transactional_id=kstream-test-0", "waited=1m0s", "state=Ongoing", "partitions=1"} {
+			if !strings.Contains(lines[0], want) {
+				t.Errorf("%q lacks %s", lines[0], want)
+			}
+		}
+		answer(f.fake, kmsg.InitProducerID, 1<<40, slow)
+		began = time.Now()
+		_, _, err = f.session(t, nil).Fence(t.Context())
+		if e := Classify("", "", err); e == nil || e.Class != restart {
+			t.Errorf("%v", err)
+		}
+		if waited := time.Since(began); waited < fenceTimeout || waited > fenceTimeout+time.Minute {
+			t.Errorf("given up after %v", waited)
+		}
+	})
+}
+
+// TestManyProducers: several goroutines, one session.
+func TestManyProducers(t *testing.T) {
+	f := newFixture(t, kfake.SeedTopics(4, "out"))
+	s := f.fenced(t, func(c *SessionConfig) { c.MaxBufferedRecords = 1000 })
+	const each = 3000
+	for epoch := range 2 {
+		must(t, s.Begin())
+		var all sync.WaitGroup
+		for p := range int32(4) {
+			all.Go(func() {
+				m := message("out", p, "k", "")
+				for i := range each {
+					m.Value = strconv.AppendInt(m.Value[:0], int64(epoch*each+i), 10)
+					s.Produce(m)
+				}
+			})
+		}
+		all.Wait()
+		must(t, s.Flush(t.Context()))
+		_, err := s.End(t.Context())
+		must(t, err)
+	}
+	next := map[int32]int{}
+	bounds, err := f.Bounds(t.Context(), "out")
+	must(t, err)
+	var ranges []record.ReadRange
+	for p, b := range bounds {
+		ranges = append(ranges, record.ReadRange{Position: position("out", int32(p), 0), To: b.End})
+	}
+	must(t, f.ReadAll(t.Context(), ranges, func(m record.Message) error {
+		if want := strconv.Itoa(next[m.Partition]); string(m.Value) != want {
+			return fmt.Errorf("partition %d has %s where %s should be", m.Partition, m.Value, want)
+		}
+		next[m.Partition]++
+		return nil
+	}, nil))
+	for p := range int32(4) {
+		if next[p] != 2*each {
+			t.Errorf("partition %d has %d records", p, next[p])
+		}
+	}
 }
 
 func TestSessionRights(t *testing.T) {
