@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"fmt"
 
 	"kstream/codec"
@@ -181,6 +180,3 @@ func (s *stamper) failed(row *record.Row, e *record.Error) error {
 	}
 	return nil
 }
-
-// ErrLineTooLong is a line beyond the limit of a line splitter.
-var ErrLineTooLong = errors.New("line is too long")

@@ -2,12 +2,16 @@ package source
 
 import (
 	"bytes"
+	"errors"
 
 	"kstream/record"
 )
 
 // LineMax is the longest line in bytes.
 const LineMax = 16 << 20
+
+// ErrLineTooLong is a line beyond LineMax.
+var ErrLineTooLong = errors.New("line is too long")
 
 // Lines splits a stream of bytes into lines and knows the position of each.
 //
@@ -32,7 +36,7 @@ func (l *Lines) Feed(chunk []byte) error {
 		l.buf, l.seen, l.start = l.buf[:n], l.seen-l.start, 0
 	}
 	l.buf = append(l.buf, chunk...)
-	if len(l.buf)-l.seen > 0 && len(l.buf) > LineMax && bytes.IndexByte(l.buf[l.seen:], '\n') < 0 {
+	if len(l.buf) > LineMax && bytes.IndexByte(l.buf[l.seen:], '\n') < 0 {
 		return ErrLineTooLong
 	}
 	return nil
