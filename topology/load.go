@@ -72,7 +72,6 @@ type loader struct {
 type frame struct {
 	object *object
 	path   string
-	keys   []string
 }
 
 func (l *loader) load(data []byte) {
@@ -123,9 +122,6 @@ func (l *loader) walkDefaults(root *yaml.Node) {
 
 // fail reports an error at a place.
 func (l *loader) fail(at Span, code, path, message, hint string) {
-	if l.opaque > 0 {
-		panic("the field table has a default that is not valid: " + path + ": " + message)
-	}
 	l.diags.add(l.spec.Diagnostic(at, code, path, message, hint))
 }
 

@@ -17,22 +17,22 @@ type objectWalk struct {
 	variant  string          // the first variant written
 	unknown  bool            // a key was not known: what is missing may be that one
 	meant    map[string]bool // the fields that unknown keys may have meant
+	present  map[string]bool // the keys
 	failed   bool
 	reserved bool
 }
 
 func (l *loader) objectValue(n *yaml.Node, o *object, v *value) *value {
 	v.isMap = true
-	w := &objectWalk{l: l, o: o, v: v, entries: l.entries(n), meant: map[string]bool{}}
-	keys := make([]string, 0, len(w.entries))
+	w := &objectWalk{l: l, o: o, v: v, entries: l.entries(n), meant: map[string]bool{}, present: map[string]bool{}}
 	for _, e := range w.entries {
 		key := deref(e.key)
-		keys = append(keys, key.Value)
+		w.present[key.Value] = true
 		if f := o.field(key.Value); f != nil && f.variant && w.variant == "" {
 			w.variant = f.name
 		}
 	}
-	l.stack = append(l.stack, frame{o, v.path, keys})
+	l.stack = append(l.stack, frame{o, v.path})
 	for _, e := range w.entries {
 		w.entry(deref(e.key), e.value)
 	}
@@ -105,10 +105,9 @@ func (w *objectWalk) unknownHint(name string) string {
 	if w.l.diags.crowded() {
 		return ""
 	}
-	for _, e := range w.entries {
-		sibling := deref(e.key).Value
-		if f := w.o.field(sibling); f != nil && f.shape != nil && holds(f.shape, name) {
-			return fmt.Sprintf("%s is a field of %s: indent it under %s:", quote(name), quote(sibling), sibling)
+	for i := range w.o.fields {
+		if f := &w.o.fields[i]; w.present[f.name] && f.shape != nil && holds(f.shape, name) {
+			return fmt.Sprintf("%s is a field of %s: indent it under %s:", quote(name), quote(f.name), f.name)
 		}
 	}
 	stack := w.l.stack[:len(w.l.stack)-1]
@@ -163,14 +162,7 @@ func (w *objectWalk) complete() {
 	}
 }
 
-func (w *objectWalk) written(name string) bool {
-	for _, e := range w.entries {
-		if deref(e.key).Value == name {
-			return true
-		}
-	}
-	return false
-}
+func (w *objectWalk) written(name string) bool { return w.present[name] }
 
 func (w *objectWalk) missingHint(f *field) string {
 	switch {
@@ -255,12 +247,35 @@ func (w *objectWalk) fillDefaults() {
 		if f.def == "" {
 			continue
 		}
-		w.l.opaque++
-		m := w.l.value(defaultNode(f), f.shape, place{path: w.v.path + "/" + f.name, name: f.name, field: f})
-		w.l.opaque--
-		m.at, m.keyAt = w.v.keyAt, w.v.keyAt
-		w.v.members = append(w.v.members, m)
+		if m := w.tableDefault(f); m != nil {
+			m.at, m.keyAt = w.v.keyAt, w.v.keyAt
+			w.v.members = append(w.v.members, m)
+		}
 	}
+}
+
+// tableDefault reads a default of the field table. It is valid, unless a
+// variable stands in it: then what is wrong is said about the map around it.
+func (w *objectWalk) tableDefault(f *field) *value {
+	said := w.l.diags
+	w.l.diags = &collector{}
+	w.l.opaque++
+	m := w.l.value(defaultNode(f), f.shape, place{path: w.v.path + "/" + f.name, name: f.name, field: f})
+	w.l.opaque--
+	found := w.l.diags.list
+	w.l.diags = said
+	for _, d := range found {
+		variable, _, isVariable := strings.Cut(strings.TrimPrefix(f.def, "${"), ":-")
+		switch {
+		case isVariable:
+			w.l.fail(w.v.keyAt, d.Code, d.Path, "the environment's "+variable+": "+d.Message, d.Hint)
+		case strings.HasPrefix(d.Message, "the environment's "):
+			w.l.diags.add(d) // of a default inside this one
+		default:
+			panic("the default of " + f.name + " is not valid: " + d.Message)
+		}
+	}
+	return m
 }
 
 // inherited is what the `defaults` section says about a field.

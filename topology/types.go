@@ -13,11 +13,16 @@ import (
 type schemaTable struct {
 	nodes map[string]*yaml.Node
 	types map[string]*record.Type
-	open  []string // being resolved, for cycles
+	sizes map[string]int // fields of a schema with its names written out
+	open  []string       // being resolved, for cycles
 }
 
+// schemaFieldsMax is the most fields a schema may have when the names in it are
+// written out: each name may stand for several others.
+const schemaFieldsMax = 10_000
+
 func (l *loader) findSchemas(root *yaml.Node) *schemaTable {
-	t := &schemaTable{nodes: map[string]*yaml.Node{}, types: map[string]*record.Type{}}
+	t := &schemaTable{nodes: map[string]*yaml.Node{}, types: map[string]*record.Type{}, sizes: map[string]int{}}
 	for _, e := range l.entries(root) {
 		if n := deref(e.value); e.key.Value == "schemas" && n.Kind == yaml.MappingNode {
 			for _, s := range l.entries(n) {
@@ -181,8 +186,27 @@ func (l *loader) namedSchema(name string, at Span, path string) *record.Type {
 	own := "/schemas/" + name
 	typ := l.typeNode(t.nodes[name], &value{name: name, path: own, node: deref(t.nodes[name]), at: l.nodeSpan(deref(t.nodes[name]))})
 	t.open = t.open[:len(t.open)-1]
+	if typ != nil {
+		if t.sizes[name] = t.size(t.nodes[name]); t.sizes[name] > schemaFieldsMax {
+			l.fail(at, "yaml-limit", path, "schema "+quote(name)+" has more than 10,000 fields", "")
+			typ = nil
+		}
+	}
 	t.types[name] = typ
 	return typ
+}
+
+// size counts the fields of a schema; those of the names in it are known.
+func (t *schemaTable) size(n *yaml.Node) int {
+	n = deref(n)
+	if n.Kind == yaml.ScalarNode {
+		return 1 + t.sizes[strings.TrimSuffix(n.Value, "!")]
+	}
+	total := 1
+	for _, c := range n.Content {
+		total = min(total+t.size(c), schemaFieldsMax+1)
+	}
+	return total
 }
 
 // typeParser reads a type expression of one scalar.

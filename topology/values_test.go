@@ -138,6 +138,25 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+func TestBrokersOfTheEnvironment(t *testing.T) {
+	text := "version: 1\nname: a\nsource: {topic: b}\nsink: {topic: c}\n"
+	env := func(value string) Options {
+		return Options{Env: func(n string) (string, bool) { return value, n == "KSTREAM_BROKERS" }}
+	}
+	if got := mustLoad(t, text, env("a:1, b:2")).Kafka.Brokers; len(got) != 2 || got[1] != "b:2" {
+		t.Errorf("got %q", got)
+	}
+	_, ds := Load("a.yaml", []byte(text), env("kafka"))
+	if len(ds) != 1 || ds[0].Message != `the environment's KSTREAM_BROKERS: "kafka" has no port` || ds[0].Line != 1 {
+		t.Errorf("got %+v", ds)
+	}
+	o := env("kafka")
+	o.NoEnv = true
+	if got := mustLoad(t, text, o).Kafka.Brokers; len(got) != 1 || got[0] != "localhost:9092" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestEnvFile(t *testing.T) {
 	got, err := EnvFile([]byte("# comment\nA=1\nB = two words # comment\nexport C='x # y'\nD=\"q\" # z\n\nE=\nF=a=b\n"))
 	want := map[string]string{"A": "1", "B": "two words", "C": "x # y", "D": "q", "E": "", "F": "a=b"}
