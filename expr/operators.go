@@ -148,8 +148,8 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, l, r *operand) *operand {
 	if n.Operator == "**" {
 		op = '^'
 	}
-	lit, l2, r2 := l.hasExact || r.hasExact, l, r
-	l2, r2 = adapt(l, r)
+	lit := l.hasExact || r.hasExact
+	l2, r2 := adapt(l, r)
 	t, ok := arithType(op, l2.typ, r2.typ)
 	if !ok {
 		return c.mismatch(n, c.arithHint(op, l, r), "%s", verbs(op, l.typ.String(), r.typ.String()))
@@ -160,6 +160,9 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, l, r *operand) *operand {
 		out.eval = intArith(op, l2, r2)
 	case l2.class() == floatClass && r2.class() == floatClass && op != '%' && op != '^':
 		out.eval = floatArith(op, l2, r2)
+	case (op == '*' || op == '+' || op == '-') && (l2.class() == decimalClass || r2.class() == decimalClass) &&
+		l2.class().number() && r2.class().number():
+		out.eval = decimalClosure(op, l2, r2)
 	case lit && (l.class() == floatClass || r.class() == floatClass) && l2.class() != decimalClass && r2.class() != decimalClass:
 		out.eval = literalArith(op, l, r)
 	default:

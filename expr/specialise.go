@@ -26,8 +26,8 @@ func intArith(op byte, l, r *operand) func(*Env) record.Value {
 	a, b := l.eval, r.eval
 	switch op {
 	case '+':
-		if s := l.slot(); s >= 0 && r.konst {
-			return addConstant(s, r.value.Int())
+		if r.konst {
+			return plusConstant(a, r.value.Int())
 		}
 		return func(e *Env) record.Value {
 			x, y := a(e), b(e)
@@ -37,6 +37,9 @@ func intArith(op byte, l, r *operand) func(*Env) record.Value {
 			return arith(e, op, x, y)
 		}
 	case '*':
+		if r.konst {
+			return timesConstant(a, r.value.Int())
+		}
 		return func(e *Env) record.Value {
 			x, y := a(e), b(e)
 			if x.Kind() == record.KindInt && y.Kind() == record.KindInt {
@@ -54,13 +57,25 @@ func intArith(op byte, l, r *operand) func(*Env) record.Value {
 	}
 }
 
-func addConstant(slot int, k int64) func(*Env) record.Value {
+func plusConstant(a func(*Env) record.Value, k int64) func(*Env) record.Value {
 	return func(e *Env) record.Value {
-		v := e.Row.Slots[slot]
-		if v.Kind() == record.KindInt {
-			return addInts(e, v.Int(), k)
+		v := a(e)
+		if s := v.Int() + k; v.Kind() == record.KindInt && (s^v.Int())&(s^k) >= 0 {
+			return record.Int(s)
 		}
 		return arith(e, '+', v, record.Int(k))
+	}
+}
+
+func timesConstant(a func(*Env) record.Value, k int64) func(*Env) record.Value {
+	// Within 32 bits on both sides a product cannot overflow.
+	small := int64(int32(k)) == k
+	return func(e *Env) record.Value {
+		v := a(e)
+		if i := v.Int(); small && v.Kind() == record.KindInt && int64(int32(i)) == i {
+			return record.Int(i * k)
+		}
+		return arith(e, '*', v, record.Int(k))
 	}
 }
 
@@ -74,6 +89,37 @@ func floatArith(op byte, l, r *operand) func(*Env) record.Value {
 		return arith(e, op, x, y)
 	}
 }
+
+// decimalClosure multiplies decimals, or adds them at the same scale. An int has
+// the scale 0 in its Value as well.
+func decimalClosure(op byte, l, r *operand) func(*Env) record.Value {
+	a, b := l.eval, r.eval
+	if op == '*' {
+		return func(e *Env) record.Value {
+			x, y := a(e), b(e)
+			p, ok := mul64(x.Int(), y.Int())
+			scale := int(x.Scale()) + int(y.Scale())
+			if ok && exact(x) && exact(y) && p < maxDecimal && p > -maxDecimal && scale <= record.MaxDecimalDigits {
+				return record.Decimal(p, uint8(scale))
+			}
+			return arith(e, op, x, y)
+		}
+	}
+	return func(e *Env) record.Value {
+		x, y := a(e), b(e)
+		if x.Kind() == record.KindDecimal && y.Kind() == record.KindDecimal && x.Scale() == y.Scale() {
+			// Two numbers of 18 digits cannot wrap.
+			s := x.Int() + y.Int()
+			if op == '-' {
+				s = x.Int() - y.Int()
+			}
+			return makeDecimal(e, s, int(x.Scale()))
+		}
+		return arith(e, op, x, y)
+	}
+}
+
+func exact(v record.Value) bool { return v.Kind() == record.KindDecimal || v.Kind() == record.KindInt }
 
 // orders holds for an operator which results of a comparison make it true, as
 // bits for less, equal and greater.
@@ -157,6 +203,14 @@ func sameTest(l, r *operand) func(*Env) bool {
 			v := a(e)
 			return v.Kind() == record.KindString && v.Text() == text
 		}
+	case k.Kind() == record.KindInt && l.slot() >= 0:
+		slot, i := l.slot(), k.Int()
+		return func(e *Env) bool {
+			if v := e.Row.Slots[slot]; v.Kind() == record.KindInt {
+				return v.Int() == i
+			}
+			return equal(e, e.Row.Slots[slot], k)
+		}
 	case k.Kind() == record.KindInt:
 		i := k.Int()
 		return func(e *Env) bool {
@@ -233,13 +287,7 @@ func intOrTime(c class) bool {
 func orderWithInt(l *operand, k record.Value, when orders) func(*Env) bool {
 	i := k.Int()
 	if slot := l.slot(); slot >= 0 {
-		return func(e *Env) bool {
-			v := e.Row.Slots[slot]
-			if v.Kind() == record.KindInt {
-				return when.true(cmp.Compare(v.Int(), i))
-			}
-			return compare(e, v, k, when)
-		}
+		return orderSlotWithInt(slot, k, when)
 	}
 	a := l.eval
 	return func(e *Env) bool {
@@ -248,6 +296,41 @@ func orderWithInt(l *operand, k record.Value, when orders) func(*Env) bool {
 			return when.true(cmp.Compare(v.Int(), i))
 		}
 		return compare(e, v, k, when)
+	}
+}
+
+// orderSlotWithInt has a closure for each operator, because < is one
+// instruction and a comparison with three results is several.
+func orderSlotWithInt(slot int, k record.Value, when orders) func(*Env) bool {
+	i := k.Int()
+	switch when {
+	case ordersOf("<"):
+		return func(e *Env) bool {
+			if v := e.Row.Slots[slot]; v.Kind() == record.KindInt {
+				return v.Int() < i
+			}
+			return compare(e, e.Row.Slots[slot], k, when)
+		}
+	case ordersOf("<="):
+		return func(e *Env) bool {
+			if v := e.Row.Slots[slot]; v.Kind() == record.KindInt {
+				return v.Int() <= i
+			}
+			return compare(e, e.Row.Slots[slot], k, when)
+		}
+	case ordersOf(">"):
+		return func(e *Env) bool {
+			if v := e.Row.Slots[slot]; v.Kind() == record.KindInt {
+				return v.Int() > i
+			}
+			return compare(e, e.Row.Slots[slot], k, when)
+		}
+	}
+	return func(e *Env) bool {
+		if v := e.Row.Slots[slot]; v.Kind() == record.KindInt {
+			return v.Int() >= i
+		}
+		return compare(e, e.Row.Slots[slot], k, when)
 	}
 }
 

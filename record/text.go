@@ -182,13 +182,18 @@ func AppendDecimal(dst []byte, unscaled int64, scale uint8) []byte {
 	if scale == 0 {
 		return strconv.AppendUint(dst, n, 10)
 	}
-	at := len(dst)
-	dst = appendPadded(dst, n, int(scale)+1)
-	dst = append(dst, 0)
-	point := len(dst) - 1 - int(scale)
-	copy(dst[point+1:], dst[point:len(dst)-1])
-	dst[max(point, at)] = '.'
-	return dst
+	var room [20]byte
+	digits := strconv.AppendUint(room[:0], n, 10)
+	whole := len(digits) - int(scale)
+	if whole <= 0 {
+		dst = append(dst, '0', '.')
+		for ; whole < 0; whole++ {
+			dst = append(dst, '0')
+		}
+		return append(dst, digits...)
+	}
+	dst = append(append(dst, digits[:whole]...), '.')
+	return append(dst, digits[whole:]...)
 }
 
 // AppendFloat writes the shortest number that reads back the same: plain digits

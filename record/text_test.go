@@ -198,3 +198,24 @@ func BenchmarkParseTimestamp(b *testing.B) {
 		ParseTimestampRFC3339(text)
 	}
 }
+
+// FuzzTimestamp holds that what is read is what the standard library reads, and
+// that writing it and reading it again gives the same.
+func FuzzTimestamp(f *testing.F) {
+	for _, s := range []string{"2026-01-31T10:15:00Z", "2024-02-29T00:00:00.5+02:00", "1999-12-31T23:59:59.999999999-11:30", "2026-02-30T00:00:00Z", "x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		ns, ok := ParseTimestampRFC3339(s)
+		if !ok {
+			return
+		}
+		want, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil || want.UnixNano() != ns {
+			t.Fatalf("%q is read as %d; the standard library gives %v, %v", s, ns, want, err)
+		}
+		if back, ok := ParseTimestampRFC3339(AppendTimestamp(nil, ns)); !ok || back != ns {
+			t.Fatalf("%q does not come back", s)
+		}
+	})
+}
