@@ -27,7 +27,8 @@ func (e *EvalError) Error() string { return e.Message }
 // Env is what a program reads, and the scratch space of its evaluation. One Env
 // belongs to one task. Call Begin once per record, evaluate, look at Err.
 //
-// Texts that a program makes are in Arena and live until its Reset.
+// Arena must be set: texts that a program makes are in it and live until its
+// Reset. A list or an object that a program makes is on the heap.
 type Env struct {
 	Row      *record.Row
 	Acc      []record.Value

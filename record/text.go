@@ -232,19 +232,22 @@ func ParseTimestampRFC3339[T Text](s T) (ns int64, ok bool) {
 	if len(s) < len("2006-01-02T15:04:05Z") || s[10] != 'T' {
 		return 0, false
 	}
-	days, ok := ParseDate(s[:10])
-	if !ok {
-		return 0, false
+	var b [19]byte
+	copy(b[:], s)
+	ns, ok = parseSeconds(&b)
+	n := 19
+	if s[n] == '.' {
+		var frac int64
+		if frac, n = fraction(s, n); n == 0 {
+			return 0, false
+		}
+		ns += frac
 	}
-	day, n, ok := clock(s[11:])
-	if !ok {
-		return 0, false
+	if len(s) == n+1 && s[n] == 'Z' {
+		return ns, ok
 	}
-	east, ok := zone(s[11+n:])
-	if !ok {
-		return 0, false
-	}
-	return joinTime(days, day, east)
+	east, isZone := zone(s[n:])
+	return ns - east, ok && isZone
 }
 
 // ParseTimestampSQL reads "2006-01-02 15:04:05[.999]", UTC.
@@ -252,25 +255,66 @@ func ParseTimestampSQL[T Text](s T) (ns int64, ok bool) {
 	if len(s) < len("2006-01-02 15:04:05") || s[10] != ' ' {
 		return 0, false
 	}
-	days, ok := ParseDate(s[:10])
-	if !ok {
-		return 0, false
+	var b [19]byte
+	copy(b[:], s)
+	ns, ok = parseSeconds(&b)
+	if len(s) == 19 {
+		return ns, ok
 	}
-	day, ok := ParseTimeOfDay(s[11:])
-	if !ok {
-		return 0, false
-	}
-	return joinTime(days, day, 0)
+	frac, n := fraction(s, 19)
+	return ns + frac, ok && n == len(s)
 }
 
-// joinTime puts a day, the nanoseconds in it and an offset to the east in
-// nanoseconds together. The bound keeps the product within 64 bits.
-func joinTime(days, day, east int64) (int64, bool) {
-	const bound = math.MaxInt64/nanosPerDay - 2
-	if days > bound || days < -bound {
+// two reads two digits; what is none gives a number that no part of a date
+// may have.
+func two(b *[19]byte, i int) int64 {
+	x, y := b[i]-'0', b[i+1]-'0'
+	if x > 9 || y > 9 {
+		return 10_000
+	}
+	return int64(x)*10 + int64(y)
+}
+
+// parseSeconds reads the fixed part of a timestamp, with any separator between
+// date and time, for the years that fit into nanoseconds of 64 bits.
+func parseSeconds(b *[19]byte) (ns int64, ok bool) {
+	year, month, day := two(b, 0)*100+two(b, 2), two(b, 5), two(b, 8)
+	h, m, sec := two(b, 11), two(b, 14), two(b, 17)
+	if b[4] != '-' || b[7] != '-' || b[13] != ':' || b[16] != ':' ||
+		year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || h > 23 || m > 59 || sec > 59 {
 		return 0, false
 	}
-	return days*nanosPerDay + day - east, true
+	if day > 28 && day > int64(daysIn(year, int(month))) {
+		return 0, false
+	}
+	// As daysOf, for years that are not negative.
+	mp := month - 3
+	if month <= 2 {
+		mp += 12
+		year--
+	}
+	days := 365*year + year/4 - year/100 + year/400 + (153*mp+2)/5 + day - 1 - 719_468
+	return (days*secondsPerDay + h*3600 + m*60 + sec) * nanosPerSecond, true
+}
+
+// fraction reads .999 at i and gives the nanoseconds and the place behind it, 0
+// if there is no such thing.
+func fraction[T Text](s T, i int) (ns int64, end int) {
+	if s[i] != '.' {
+		return 0, 0
+	}
+	unit := int64(nanosPerSecond)
+	start := i + 1
+	for i = start; i < len(s) && s[i]-'0' <= 9; i++ {
+		if unit /= 10; unit == 0 {
+			return 0, 0
+		}
+		ns += int64(s[i]-'0') * unit
+	}
+	if i == start {
+		return 0, 0
+	}
+	return ns, i
 }
 
 // zone reads Z or ±15:04 and gives the nanoseconds to the east of UTC.
@@ -336,15 +380,8 @@ func clock[T Text](s T) (ns int64, n int, ok bool) {
 	if len(s) == 8 || s[8] != '.' {
 		return ns, 8, true
 	}
-	n = 9
-	unit := int64(nanosPerSecond)
-	for ; n < len(s) && s[n]-'0' <= 9; n++ {
-		if unit /= 10; unit == 0 {
-			return 0, 0, false
-		}
-		ns += int64(s[n]-'0') * unit
-	}
-	return ns, n, n > 9
+	frac, n := fraction(s, 8)
+	return ns + frac, n, n > 0
 }
 
 // ParseDuration reads a duration of the language, such as 500ms, 1h30m, 7d or
