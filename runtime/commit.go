@@ -26,6 +26,7 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 	switch e.Kind {
 	case checkpoint.EffectBegin: // E0: local, nothing is sent
 		l.firstWriteAt = time.Time{}
+		l.openSince.Store(0)
 		err = l.producer.Begin()
 		l.begun = err == nil
 

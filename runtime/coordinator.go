@@ -83,7 +83,9 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 	}
 	defer cancel()
 	began := time.Now()
+	j.waiting.Store(&waitingFor{step: e.Kind.String(), epoch: e.Epoch, since: began})
 	writes, err := j.life.perform(ctx, e)
+	j.waiting.Store(nil)
 	j.metrics.part(e.Kind, time.Since(began))
 	done.Writes = writes
 	return done, err
@@ -97,7 +99,7 @@ func (j *Job) failedEffect(k checkpoint.EffectKind, err error) checkpoint.Event 
 	if cause := context.Cause(j.life.ctx); cause != nil && errors.Is(err, context.Canceled) {
 		err = cause
 	}
-	f := failure(err)
+	f := j.failure(err)
 	l := j.life
 	j.metrics.failed(f.Class, k.String())
 	l.failedOnce.Do(func() {
@@ -209,13 +211,19 @@ func (j *Job) tick() {
 	bytes := l.producer.BytesProduced()
 	if bytes > 0 && l.firstWriteAt.IsZero() {
 		l.firstWriteAt = time.Now()
+		l.openSince.Store(l.firstWriteAt.UnixMilli())
 	}
-	spec := j.plan.Spec
-	limit := min(spec.Checkpoint.MaxUncommitted, spec.State.Memory/4)
-	old := !l.firstWriteAt.IsZero() && time.Since(l.firstWriteAt) > spec.Checkpoint.TransactionTimeout/2
-	if bytes+l.dirty.Load() > limit || old {
+	old := !l.firstWriteAt.IsZero() && time.Since(l.firstWriteAt) > j.plan.Spec.Checkpoint.TransactionTimeout/2
+	if bytes+l.dirty.Load() > j.uncommittedMax() || old {
 		j.step(checkpoint.Event{Kind: checkpoint.EventPressure})
 	}
+}
+
+// uncommittedMax is how much changed state and output an epoch may hold before
+// its barrier is sent early: what the file says, but at most half of the hot
+// tables.
+func (j *Job) uncommittedMax() int64 {
+	return min(j.plan.Spec.Checkpoint.MaxUncommitted, j.plan.Spec.State.Memory/4)
 }
 
 func (j *Job) stopFetching(drain bool) error {
@@ -236,6 +244,7 @@ func (j *Job) committed(n checkpoint.Epoch, r *checkpoint.Record, l *life) {
 	j.status.at.Store(int64(j.now()))
 	j.status.took.Store(int64(took))
 	j.metrics.committed(took)
+	j.forgive()
 	for _, uid := range j.opts.Reset {
 		delete(j.reset, uid)
 	}

@@ -92,8 +92,20 @@ type Job struct {
 	metrics     *metrics
 	finger      checkpoint.Fingerprint
 
+	waiting atomic.Pointer[waitingFor]
+
+	graceMu sync.Mutex
+	grace   map[string]time.Time // errors that may pass, since when
+
 	lifeMu sync.Mutex
 	life   *life
+}
+
+// waitingFor is the step of a commit that is under way.
+type waitingFor struct {
+	step  string
+	epoch checkpoint.Epoch
+	since time.Time
 }
 
 // lifeEvent is an event and the life it belongs to; nil is any.
@@ -117,7 +129,7 @@ func New(o Options) *Job {
 	j := &Job{
 		opts: o, plan: o.Plan, log: o.Log, fs: o.FS, fail: newFailpoints(o.Failpoint),
 		began: time.Now(), events: make(chan lifeEvent, 256), woken: make(chan struct{}, 1),
-		fromNone: o.FromNone, reset: map[string]bool{}, stdin: newStdinReader(o.Stdin),
+		fromNone: o.FromNone, reset: map[string]bool{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
 	}
 	for _, uid := range o.Reset {
 		j.reset[uid] = true
@@ -151,6 +163,15 @@ func (j *Job) Run(ctx context.Context) Result {
 			j.dirLock.Close()
 		}
 	}()
+	var watching sync.WaitGroup
+	stopWatch := make(chan struct{})
+	watching.Add(1)
+	go func() {
+		defer watching.Done()
+		j.watch(stopWatch)
+	}()
+	defer watching.Wait()
+	defer close(stopWatch)
 	j.step(checkpoint.Event{Kind: checkpoint.EventStart})
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()

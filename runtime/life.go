@@ -44,6 +44,7 @@ type life struct {
 	held      atomic.Int64
 	stall     blockedTime
 	dirty     atomic.Int64
+	dirtyMax  int64        // more makes tasks wait that are ahead of the transaction
 	moved     atomic.Int64 // records taken in since the life began
 	applied   atomic.Uint64
 	ready     bool // tasks, sources and consumers are all made; under job.lifeMu
@@ -62,6 +63,7 @@ type life struct {
 	positions    []checkpoint.SourcePosition // of the last committed epoch
 	epochRecord  *checkpoint.Record
 	firstWriteAt time.Time
+	openSince    atomic.Int64 // firstWriteAt for metrics, ms
 
 	failedOnce sync.Once
 	failure    *checkpoint.Failure
@@ -70,13 +72,14 @@ type life struct {
 func newLife(j *Job) *life {
 	l := &life{job: j, gate: newGate(), acks: make(chan ack, 1024), fail: j.fail}
 	l.ctx, l.cancel = context.WithCancelCause(j.ctx)
+	l.dirtyMax = j.uncommittedMax()
 	return l
 }
 
 // failed ends the life with its first error; later ones are its echoes.
 func (l *life) failed(err error) {
 	l.failedOnce.Do(func() {
-		l.failure = failure(err)
+		l.failure = l.job.failure(err)
 		l.cancel(err)
 		l.job.event(checkpoint.Event{Kind: checkpoint.EventFailed, Failure: l.failure}, l)
 	})
@@ -108,6 +111,9 @@ func (l *life) acknowledge(a ack) error {
 // committed. The producer's transaction is left to the fence.
 func (l *life) close() error {
 	l.cancel(errClosed)
+	l.job.lifeMu.Lock()
+	l.ready = false
+	l.job.lifeMu.Unlock()
 	var closers []func()
 	if l.producer != nil {
 		closers = append(closers, l.producer.Close)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"kstream/checkpoint"
+	"kstream/record"
 )
 
 // metrics are the job's figures. Their names are part of what users rely on
@@ -49,7 +50,35 @@ func newMetrics(j *Job) *metrics {
 	for name, g := range m.gauges(j) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts(labels, name, g.help)), g.read))
 	}
+	m.registry.MustRegister(&holders{job: j, desc: prometheus.NewDesc("kstream_watermark_holder",
+		"The partition that holds event time back.", []string{"source", "partition"}, labels)})
 	return m
+}
+
+// holders tells which partitions hold the watermark back.
+type holders struct {
+	job  *Job
+	desc *prometheus.Desc
+}
+
+// Describe is prometheus.Collector.
+func (h *holders) Describe(out chan<- *prometheus.Desc) { out <- h.desc }
+
+// Collect is prometheus.Collector.
+func (h *holders) Collect(out chan<- prometheus.Metric) {
+	h.job.lifeMu.Lock()
+	defer h.job.lifeMu.Unlock()
+	l := h.job.life
+	if l == nil || !l.ready {
+		return
+	}
+	for _, s := range l.sources {
+		if i := int(s.holder.Load()); i >= 0 && i < len(s.parts) {
+			p := s.parts[i]
+			out <- prometheus.MustNewConstMetric(h.desc, prometheus.GaugeValue, 1,
+				s.source.Spec.UID, record.TopicPartition{Topic: p.Topic, Partition: p.Partition}.String())
+		}
+	}
 }
 
 type gauge struct {
@@ -71,12 +100,16 @@ func (m *metrics) gauges(j *Job) map[string]gauge {
 		"kstream_checkpoint_age_seconds": {"Time since the last commit.", func() float64 {
 			return time.Since(time.UnixMilli(j.status.at.Load())).Seconds()
 		}},
-		"kstream_commit_stall_seconds": {"Time sinks could not hand on a record during commits.", ofLife(func(l *life) float64 { return l.stall.seconds() })},
-		"kstream_uncommitted_bytes":    {"Changed state of the running epoch.", ofLife(func(l *life) float64 { return float64(l.dirty.Load()) })},
-		"kstream_hold_bytes":           {"Output held while a transaction commits.", ofLife(func(l *life) float64 { return float64(l.held.Load()) })},
-		"kstream_source_lag_records":   {"Records behind the last stable offset.", ofLife((*life).lag)},
-		"kstream_records_total":        {"Records taken in.", func() float64 { return float64(j.status.records.Load()) }},
-		"kstream_backpressure_seconds": {"Time tasks waited for room downstream.", ofLife((*life).backpressure)},
+		"kstream_commit_stall_seconds":     {"Time sinks could not hand on a record during commits.", ofLife(func(l *life) float64 { return l.stall.seconds() })},
+		"kstream_uncommitted_bytes":        {"Changed state of the running epoch.", ofLife(func(l *life) float64 { return float64(l.dirty.Load()) })},
+		"kstream_hold_bytes":               {"Output held while a transaction commits.", ofLife(func(l *life) float64 { return float64(l.held.Load()) })},
+		"kstream_source_lag_records":       {"Records behind the last stable offset.", ofLife((*life).lag)},
+		"kstream_source_lso_lag":           {"Records of the inputs that are written and not decided.", ofLife((*life).lsoLag)},
+		"kstream_source_stalled_seconds":   {"Time since the last records came, while there is lag.", ofLife((*life).stalled)},
+		"kstream_transaction_open_seconds": {"Age of the open transaction, from its first record.", ofLife((*life).transactionAge)},
+		"kstream_store_unflushed_bytes":    {"Applied state that is not on disk yet.", ofLife((*life).unflushed)},
+		"kstream_records_total":            {"Records taken in.", func() float64 { return float64(j.status.records.Load()) }},
+		"kstream_backpressure_seconds":     {"Time tasks waited for room downstream.", ofLife((*life).backpressure)},
 	}
 }
 
@@ -121,6 +154,50 @@ func (m *metrics) aligned(took time.Duration) {
 
 func (m *metrics) committed(took time.Duration) {
 	m.duration.WithLabelValues("all").Observe(took.Seconds())
+}
+
+// lsoLag is how much of the inputs is held back by open transactions.
+func (l *life) lsoLag() float64 {
+	var n int64
+	if !l.ready {
+		return 0
+	}
+	for _, s := range l.sources {
+		for _, p := range s.parts {
+			n += p.undecided.Load()
+		}
+	}
+	return float64(n)
+}
+
+// stalled is how long a partition with lag has had no records, at the most.
+func (l *life) stalled() float64 {
+	if !l.ready {
+		return 0
+	}
+	longest := 0.0
+	for _, s := range l.sources {
+		for _, p := range s.parts {
+			if at := p.fetchedAt.Load(); at > 0 && p.lag.Load() > 0 {
+				longest = max(longest, time.Since(time.UnixMilli(at)).Seconds())
+			}
+		}
+	}
+	return longest
+}
+
+func (l *life) transactionAge() float64 {
+	if at := l.openSince.Load(); at > 0 {
+		return time.Since(time.UnixMilli(at)).Seconds()
+	}
+	return 0
+}
+
+func (l *life) unflushed() float64 {
+	if !l.ready {
+		return 0
+	}
+	return float64(l.db.UnflushedBytes())
 }
 
 // lag is how far the sources are behind what may be read.

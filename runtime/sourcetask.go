@@ -23,6 +23,10 @@ type partition struct {
 	handed record.Offset // B7's position: what was polled, not what was processed
 	paused atomic.Bool
 	lag    atomic.Int64
+	// undecided is the log between its last stable offset and its end; fetchedAt
+	// is when records came last, in milliseconds.
+	undecided atomic.Int64
+	fetchedAt atomic.Int64
 }
 
 // sourceTask is one subtask of a chain that begins with a source: it decodes,
@@ -41,7 +45,8 @@ type sourceTask struct {
 	moved   bool // something was taken in since the last barrier
 	stopped bool
 	ended   bool
-	feed    feed // generate and stdin; nil for Kafka
+	holder  atomic.Int32 // partition that holds the watermark back, -1 none
+	feed    feed         // generate and stdin; nil for Kafka
 
 	consumer Consumer
 }
@@ -66,7 +71,9 @@ func (t *sourceTask) run() error {
 	for {
 		from, m, room, ok := t.inbox.take()
 		if ok {
-			t.between()
+			if err := t.between(); err != nil {
+				return err
+			}
 			if err := t.handle(from, m, room); err != nil {
 				return err
 			}
@@ -96,7 +103,9 @@ func (t *sourceTask) pump(ctx context.Context) (wait time.Duration, err error) {
 	if t.feed == nil || t.stopped || t.ended {
 		return forever, nil
 	}
-	t.between()
+	if err := t.between(); err != nil {
+		return 0, err
+	}
 	t.env.Now = t.life.job.nowNanos()
 	wait, done, err := t.feed.next(ctx)
 	t.reportDirty()
@@ -175,6 +184,8 @@ func (t *sourceTask) fetched(from int, f *record.FetchedPartition) error {
 		p.LeaderEpoch = f.Next.LeaderEpoch
 	}
 	p.lag.Store(int64(max(0, f.LastStable-p.Offset)))
+	p.undecided.Store(int64(max(0, f.HighWatermark-f.LastStable)))
+	p.fetchedAt.Store(int64(job.now()))
 	t.taken(n)
 	t.marks.Active(from, job.now())
 	if p.Stop >= 0 && (p.Offset >= p.Stop || f.Next.Offset >= p.Stop) {
@@ -223,6 +234,7 @@ func (t *sourceTask) tick() error {
 		return nil
 	}
 	t.idle = false
+	t.holder.Store(int32(t.marks.Holder()))
 	return t.advance(w)
 }
 

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -110,8 +109,21 @@ func (t *taskCore) writeChangelog(deltas []*state.Delta) error {
 }
 
 // between is what a task does between two messages: entries of epochs that were
-// applied become clean.
-func (t *taskCore) between() {
+// applied become clean, and a task that is an epoch ahead of the open
+// transaction waits when the instance holds more changed state than it may. Its
+// barrier is behind it, so nobody waits for it meanwhile.
+func (t *taskCore) between() error {
+	t.apply()
+	if t.life.dirty.Load() <= t.life.dirtyMax || t.out.gate.isOpen(t.out.epoch) {
+		return nil
+	}
+	began := time.Now()
+	err := t.out.gate.wait(t.life.ctx, t.out.epoch)
+	t.busy.add(time.Since(began))
+	return err
+}
+
+func (t *taskCore) apply() {
 	if done := checkpoint.Epoch(t.life.applied.Load()); done > t.applied {
 		t.applied = done
 		t.op.Applied(uint64(done))
@@ -200,7 +212,9 @@ func (t *task) run() error {
 			}
 			continue
 		}
-		t.between()
+		if err := t.between(); err != nil {
+			return err
+		}
 		if err := t.handle(from, m); err != nil {
 			return err
 		}
@@ -303,43 +317,4 @@ func (t *task) rows(b *rows) error {
 	t.records.Add(int64(len(b.heads)))
 	t.reportDirty()
 	return nil
-}
-
-// failure turns a task's error into what the machine decides on.
-func failure(err error) *checkpoint.Failure {
-	var refused *checkpoint.Failure
-	if errors.As(err, &refused) {
-		return refused
-	}
-	var bad *record.Error
-	if errors.As(err, &bad) {
-		return &checkpoint.Failure{
-			Text: bad.Error(), Same: fmt.Sprintf("%s/%s/%d/%d/%s", bad.Node, bad.Topic, bad.Partition, bad.Offset, bad.Code),
-			Hint: "say what becomes of such records: on_error: skip at " + bad.Node,
-		}
-	}
-	var k *record.KafkaError
-	if errors.As(err, &k) {
-		return kafkaFailure(k)
-	}
-	return &checkpoint.Failure{Text: err.Error()}
-}
-
-// kafkaFailure maps the class of the Kafka package; a possible fence is a
-// restart, since every restart begins with the ownership check.
-func kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
-	f := &checkpoint.Failure{Text: k.Error(), Exit: k.Exit}
-	switch k.Class {
-	case record.ClassRefuse:
-		f.Class = checkpoint.ClassRefuse
-	case record.ClassBug:
-		f.Class = checkpoint.ClassBug
-	}
-	if k.SameRecord {
-		f.Same = fmt.Sprintf("%s/%s/%d", k.Code, k.Topic, k.Partition)
-	}
-	if k.Grace > 0 {
-		f.Class = checkpoint.ClassRestart
-	}
-	return f
 }
