@@ -91,8 +91,12 @@ func (r *rig) buildEnv() Env {
 	return Env{
 		Expr:           &r.env,
 		MaxParallelism: groups,
-		Table: func(string) (*state.Table, error) {
-			t, err := r.db.Table(state.TableOptions{Store: 1, First: r.first, Last: r.last, Memory: 1 << 20})
+		Table: func(uid string) (*state.Table, error) {
+			store := state.StoreID(1)
+			if uid == "s/outer" {
+				store = 2
+			}
+			t, err := r.db.Table(state.TableOptions{Store: store, First: r.first, Last: r.last, Memory: 1 << 20})
 			r.tables = append(r.tables, t)
 			return t, err
 		},

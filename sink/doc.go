@@ -2,7 +2,7 @@
 // timestamp and partition, or a line of text. It writes nothing itself.
 //
 //	msg, err := encoder.Encode(row)
-//	if err == nil && err = encoder.Partition(row, partitions) … { producer.Produce(msg) }
+//	err = encoder.Partition(row, partitions)      // of the same record
 //
 // A *record.Error says that the row cannot be written; the on_error of the sink
 // decides what becomes of it.

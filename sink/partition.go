@@ -7,16 +7,30 @@ import (
 	"kstream/record"
 )
 
+// stickyRun is how many records without a key go to one partition before the
+// next one has its turn: enough to fill batches, too few to fill a partition.
+const stickyRun = 512
+
 // chooser is the state of the choice of partitions that no key decides.
 type chooser struct {
 	turn   int32 // of round_robin
-	sticky int32 // where records without a key go for the rest of the batch
+	sticky int32 // where records without a key go
+	run    int   // how many went there
 	buf    []byte
 }
 
+// keyless is the partition of a record without a key.
+func (c *chooser) keyless(n int32) int32 {
+	if c.run == stickyRun {
+		c.run, c.sticky = 0, (c.sticky+1)&0x7fffffff
+	}
+	c.run++
+	return c.sticky % n
+}
+
 // Partition chooses the partition of the record that Encode made last, among n.
-// It is the same for the same record, but for round_robin and for records
-// without a key, which stay with one partition until NextBatch.
+// It is the same for the same key, but for round_robin; records without a key
+// stay with one partition for a while.
 func (e *Encoder) Partition(row *record.Row, n int32) error {
 	p, err := e.partition(row, n)
 	if err != nil {
@@ -43,7 +57,7 @@ func (e *Encoder) partition(row *record.Row, n int32) (int32, error) {
 		return e.partitionBy(n)
 	}
 	if e.msg.Key == nil {
-		return e.chooser.sticky % n, nil
+		return e.chooser.keyless(n), nil
 	}
 	return record.PartitionOf(e.msg.Key, n), nil
 }
@@ -60,10 +74,7 @@ func (e *Encoder) partitionBy(n int32) (int32, error) {
 		return 0, failed("partition", err)
 	}
 	if e.chooser.buf = b; null {
-		return e.chooser.sticky % n, nil
+		return e.chooser.keyless(n), nil
 	}
 	return record.PartitionOf(b, n), nil
 }
-
-// NextBatch moves records without a key on to the next partition.
-func (e *Encoder) NextBatch() { e.chooser.sticky = (e.chooser.sticky + 1) & 0x7fffffff }

@@ -210,15 +210,14 @@ func TestPartitionsByKind(t *testing.T) {
 	}
 }
 
-func TestRecordsWithoutAKeyStayTogetherForABatch(t *testing.T) {
+func TestRecordsWithoutAKeyFillOnePartitionAfterAnother(t *testing.T) {
 	r := newRig()
 	r.row.Key = record.Null
-	e := r.encoder(t)
-	first := r.partitions(t, e, 3, 3)
-	e.NextBatch()
-	second := r.partitions(t, e, 3, 2)
-	if first[0] != first[1] || first[1] != first[2] || second[0] != second[1] || first[0] == second[0] {
-		t.Errorf("first batch %v, second %v", first, second)
+	got := r.partitions(t, r.encoder(t), 3, 4*stickyRun)
+	for i, p := range got {
+		if want := int32(i / stickyRun % 3); p != want {
+			t.Fatalf("record %d goes to %d, want %d", i, p, want)
+		}
 	}
 }
 
