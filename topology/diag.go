@@ -54,6 +54,7 @@ type collector struct {
 // add keeps one diagnostic, once: an aliased map is walked at every use and
 // would otherwise repeat what is wrong with it.
 func (c *collector) add(d Diagnostic) {
+	d.Message, d.Hint = printable(d.Message), printable(d.Hint)
 	id := fmt.Sprint(d.File, d.Line, d.Col, d.Code, d.Message)
 	if c.seen[id] {
 		return
@@ -63,6 +64,17 @@ func (c *collector) add(d Diagnostic) {
 	}
 	c.seen[id] = true
 	c.list = append(c.list, d)
+}
+
+// printable keeps what a file says from moving the cursor of a terminal: keys
+// are named in messages.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }
 
 // crowded reports that hints are no longer worth their time: only the first

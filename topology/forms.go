@@ -148,6 +148,11 @@ func (l *loader) fieldMap(n *yaml.Node, s *shape, v *value, each func(*yaml.Node
 			continue
 		}
 		m := &value{name: key.Value, path: v.path + "/" + key.Value, node: deref(e.value), keyAt: l.keySpan(key), at: l.nodeSpan(deref(e.value))}
+		if l.splitByComma(key, m.node, n) {
+			l.fail(m.keyAt, "missing-value", m.path, quote(m.name)+" has no value", commaHint)
+			ok = false
+			continue
+		}
 		if !l.tagged(m.node, m, &shape{form: formExpr}) || !l.present(m.node, m, &shape{form: formExpr}) {
 			ok = false
 			continue
@@ -169,11 +174,26 @@ func (l *loader) fieldName(key, value, n *yaml.Node, v *value) bool {
 		return true
 	}
 	hint := fieldNameHint
-	if n.Style&yaml.FlowStyle != 0 && isNull(deref(value)) && deref(value).Value == "" {
-		hint = "a comma inside { } split your expression; write this map in block style, one field per line"
+	if l.splitByComma(key, value, n) {
+		hint = commaHint
 	}
 	l.fail(l.keySpan(key), "bad-field-name", v.path+"/"+key.Value, quote(key.Value)+" is not a field name", hint)
 	return false
+}
+
+const commaHint = "a comma inside { } split your expression; write this map in block style, one field per line"
+
+// splitByComma reports a key of a flow map that has neither a value nor a
+// colon: it is usually the rest of a text that held a comma.
+func (l *loader) splitByComma(key, value, n *yaml.Node) bool {
+	value = deref(value)
+	if n.Style&yaml.FlowStyle == 0 || !isNull(value) || value.Value != "" {
+		return false
+	}
+	s, p := l.pos(key)
+	end := mapScalar(s, p, key).end
+	rest := trimLeftBlanks(s.line(end.Line)[min(end.Col-1, len(s.line(end.Line))):])
+	return len(rest) == 0 || rest[0] != ':'
 }
 
 // disjoint refuses a field that lies inside another one of the same map.

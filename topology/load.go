@@ -207,6 +207,9 @@ func label(path string) string {
 	if path == "" {
 		return "the pipeline"
 	}
+	if runes := []rune(path[1:]); len(runes) > quotedRunesMax {
+		return string(runes[:quotedRunesMax]) + "…"
+	}
 	return path[1:]
 }
 

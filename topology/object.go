@@ -64,7 +64,7 @@ func (w *objectWalk) entry(key, n *yaml.Node) {
 	switch {
 	case f == nil:
 		w.unknown = true
-		w.fail(at, "unknown-field", path, fmt.Sprintf("unknown field %s in %s", quote(name), label(w.v.path)), w.unknownHint(name))
+		w.fail(at, "unknown-field", path, fmt.Sprintf("unknown field %s in %s", quote(name), label(w.v.path)), w.unknownHint(key, n))
 	case w.shortSink(f):
 		w.fail(at, "unknown-field", path, `unknown field "from" in sink`, `the short form has no "from": the sink takes what the last step gives`)
 	case f.variant && name != w.variant && w.o.oneOf == choiceOne:
@@ -101,9 +101,13 @@ func (w *objectWalk) conflict(at Span, path, name string) {
 }
 
 // unknownHint says where the key belongs, or what it may have meant.
-func (w *objectWalk) unknownHint(name string) string {
+func (w *objectWalk) unknownHint(key, value *yaml.Node) string {
 	if w.l.diags.crowded() {
 		return ""
+	}
+	name := key.Value
+	if w.l.splitByComma(key, value, w.v.node) {
+		return commaHint
 	}
 	for i := range w.o.fields {
 		if f := &w.o.fields[i]; w.present[f.name] && f.shape != nil && holds(f.shape, name) {

@@ -249,6 +249,8 @@ func syntaxHint(lines []string, line int, message string) string {
 		return "a value cannot begin with " + value[:1] + "; quote the whole value"
 	case strings.Contains(text, "${") && strings.ContainsAny(message, "{}[]"):
 		return "a value with ${…} inside { } or [ ] must be quoted"
+	case strings.Contains(text, "?") && strings.Contains(message, "expected ',' or"):
+		return "a ? inside { } or [ ] is YAML's own; write this map in block style, one field per line, or quote the expression"
 	case strings.Count(text, "{") > strings.Count(text, "}") || strings.Count(text, "[") > strings.Count(text, "]"):
 		return "a bracket is not closed"
 	case strings.HasPrefix(trimmed, "- ") && indentedUnlike(lines, line):
