@@ -88,6 +88,7 @@ type ackedEnd struct {
 	topic     string
 	partition int32
 	end       atomic.Int64
+	known     bool // the client has published the partition, see waitKnown
 }
 
 // NewSession makes the client. It sends nothing; Fence does.
@@ -395,6 +396,9 @@ func (s *Session) End(ctx context.Context) (writes int, err error) {
 	if n := s.Buffered(); n > 0 {
 		return 0, s.bug(CodeBuffered, fmt.Sprintf("%d records are not acknowledged", n))
 	}
+	if err := s.waitKnown(ctx); err != nil {
+		return 0, asError(Classify(OpEnd, s.cfg.TransactionalID, err))
+	}
 	s.endWrites.Store(0)
 	err = s.client.EndTransaction(ctx, kgo.TryCommit)
 	writes = int(s.endWrites.Load())
@@ -406,6 +410,46 @@ func (s *Session) End(ctx context.Context) (writes int, err error) {
 		return writes, s.bug(CodeNoTransaction, fmt.Sprintf("%d records acknowledged and EndTxn written %d times, so nothing was committed", s.acked.Load(), writes))
 	}
 	return writes, nil
+}
+
+// waitKnown waits until the client itself knows every partition that was
+// written. On the first records of a topic it hands them to the connection
+// before it publishes the topic's partitions, and EndTransaction looks for
+// partitions to commit among the published ones:
+//
+//	client    metadata arrives, records are handed on
+//	broker    acknowledges them; Flush returns
+//	End       the client finds no partition in the transaction: it sends nothing,
+//	          or with TV2 an abort, and says nil
+//	client    publishes the partitions
+//
+// The gap is microseconds wide, except on a busy machine, and the claim of a
+// session is exactly such a transaction.
+func (s *Session) waitKnown(ctx context.Context) error {
+	for {
+		missing := s.firstUnknown()
+		if missing == nil {
+			return nil
+		}
+		if !pause(ctx, time.Millisecond) {
+			return fmt.Errorf("the client does not know partition %s/%d: %w", missing.topic, missing.partition, ctx.Err())
+		}
+	}
+}
+
+func (s *Session) firstUnknown() *ackedEnd {
+	s.cellsMu.Lock()
+	defer s.cellsMu.Unlock()
+	for _, c := range s.cells {
+		if c.known || c.end.Load() == 0 {
+			continue
+		}
+		if leader, _, _ := s.client.PartitionLeader(c.topic, c.partition); leader < 0 {
+			return c
+		}
+		c.known = true
+	}
+	return nil
 }
 
 func (s *Session) bug(code, detail string) error {

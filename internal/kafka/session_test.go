@@ -256,6 +256,28 @@ func TestLostEndAnswer(t *testing.T) {
 	})
 }
 
+// TestEndWaitsForPartitions: with a partition that the client has written and
+// not published, EndTransaction would say nil and commit nothing.
+func TestEndWaitsForPartitions(t *testing.T) {
+	f := newFixture(t, kfake.SeedTopics(1, "out", "late"))
+	s := f.fenced(t, nil)
+	leaveOpen(t, s, "out", "a")
+	s.cell("late", 0).end.Store(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	writes, err := s.End(ctx)
+	wantError(t, err, restart, CodeCancelled)
+	if writes != 0 {
+		t.Errorf("EndTxn was written %d times", writes)
+	}
+	s.Produce(message("late", 0, "k", "b"))
+	must(t, s.Flush(t.Context()))
+	if _, err = s.End(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantStrings(t, f.read(t, "late"), "b")
+}
+
 // TestUnknownEnd: an outcome that nobody knows is a restart, bounded by
 // RetryTimeout.
 func TestUnknownEnd(t *testing.T) {
