@@ -2,7 +2,6 @@ package topology
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -235,10 +234,4 @@ func jsonText(v any) string {
 		return "?"
 	}
 	return string(out)
-}
-
-func TestDocsFolder(t *testing.T) {
-	if _, err := os.Stat("../docs"); err != nil {
-		t.Fatal(err)
-	}
 }

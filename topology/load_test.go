@@ -249,7 +249,7 @@ func longestWords(e ast.Expr) string {
 	return longest
 }
 
-func TestDesignFiles(t *testing.T) {
+func TestDiagnosticsAreWhole(t *testing.T) {
 	for _, d := range loadAll(t) {
 		if d.Line < 1 || d.Message == "" || d.Code == "" || d.Severity != SeverityError {
 			t.Errorf("%+v is not a whole diagnostic", d)

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,16 +222,18 @@ func TestLines(t *testing.T) {
 }
 
 func TestExcerptOfALongLine(t *testing.T) {
-	line := ""
-	for range 500 {
-		line += "é"
+	d := Diagnostic{Code: "x", File: "f", Line: 1, Col: 300, EndCol: 302, Message: "m"}
+	line := strings.Repeat("é", 299) + "XY" + strings.Repeat("é", 300)
+	rows := strings.Split(RenderText([]Diagnostic{d}, []string{line}), "\n")
+	shown, carets := []rune(rows[1]), []rune(rows[2])
+	if len(shown) > sourceColumnsMax+10 {
+		t.Errorf("%d characters are shown", len(shown))
 	}
-	ds := []Diagnostic{{Code: "x", File: "f", Line: 1, Col: 300, EndCol: 302, Message: "m"}}
-	text := RenderText(ds, []string{line[:599*1] + "" + line[599:]})
-	if n := len([]rune(text)); n > 500 {
-		t.Errorf("%d characters", n)
+	if n := len(carets); string(shown[n-2:n]) != "XY" || string(carets[n-2:]) != "^^" {
+		t.Errorf("the carets stand elsewhere:\n%s\n%s", rows[1], rows[2])
 	}
-	if got := RenderText([]Diagnostic{{Code: "x", File: "f", Line: 1, Col: 3, EndCol: 4, Message: "m"}}, []string{"\t\x1b[31mb"}); got != "f:1:3: error[x]: m\n   1 | \t?[31mb\n     | \t ^\n" {
+	d = Diagnostic{Code: "x", File: "f", Line: 1, Col: 3, EndCol: 4, Message: "m"}
+	if got := RenderText([]Diagnostic{d}, []string{"\t\x1b[31mb"}); got != "f:1:3: error[x]: m\n   1 | \t?[31mb\n     | \t ^\n" {
 		t.Errorf("got %q", got)
 	}
 }
