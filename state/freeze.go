@@ -192,7 +192,7 @@ func (t *Table) sweep(target int64) {
 			return
 		}
 		if t.hand++; int(t.hand) >= len(t.slab.blocks) {
-			t.hand = 1
+			t.hand = 0 // which is no block
 		}
 		t.slab.each(t.hand, func(r ref, s slot) {
 			if s.is(flagTouched) {
