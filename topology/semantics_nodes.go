@@ -91,6 +91,10 @@ func (l *loader) changelogs() {
 					"let the aggregate before it emit append, or do without the window")
 			case st.Aggregate != nil:
 				windowed := i > 0 && s.Steps[i-1].Window != nil
+				if changelog != "" && !windowed {
+					l.fail(st.At, "reserved", "/"+st.Path, "an aggregate over a changelog is not built yet",
+						"results of "+changelog+" are corrected by later ones; put a window before its aggregate, without emit: update")
+				}
 				if st.Emit == "update" || st.Emit == "" && !windowed {
 					changelog = s.Name
 				} else {
