@@ -24,6 +24,7 @@ func newFeed(tb testing.TB, keys int, nodes ...*topology.Node) *feed {
 	tb.Helper()
 	r := newRig(tb)
 	r.onRow = func(*record.Row) error { return nil }
+	r.memory = 1 << 30
 	f := &feed{rig: r, c: r.build(8, nodes...)}
 	f.row.Slots = f.c.Slots
 	for i := range keys {

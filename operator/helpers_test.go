@@ -66,6 +66,7 @@ type rig struct {
 	late    int
 	logged  []string
 	onRow   func(*record.Row) error
+	memory  int64           // of each table
 	first   record.KeyGroup // of the tables opened next
 	last    record.KeyGroup
 	tables  []*state.Table
@@ -82,7 +83,7 @@ func newRig(t testing.TB) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{t: t, db: db, skipped: map[string]int{}, last: groups - 1}
+	r := &rig{t: t, db: db, skipped: map[string]int{}, last: groups - 1, memory: 1 << 20}
 	r.env.Arena = &r.arena
 	return r
 }
@@ -96,7 +97,7 @@ func (r *rig) buildEnv() Env {
 			if uid == "s/outer" {
 				store = 2
 			}
-			t, err := r.db.Table(state.TableOptions{Store: store, First: r.first, Last: r.last, Memory: 1 << 20})
+			t, err := r.db.Table(state.TableOptions{Store: store, First: r.first, Last: r.last, Memory: r.memory})
 			r.tables = append(r.tables, t)
 			return t, err
 		},
