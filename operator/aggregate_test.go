@@ -153,7 +153,7 @@ func TestASkippedResultLeavesTheRowToTheNextBranch(t *testing.T) {
 	n.OnError.Kind = "skip"
 	n.Aggregate.Outputs[0].Program = failing(t)
 	read := &topology.Node{UID: "s/filter", Kind: topology.NodeFilter,
-		Filter: compute(record.TypeBool, func(e *expr.Env) record.Value { return record.Bool(e.Row.Time == 3) })}
+		Filter: compute(record.TypeBool, func(e *expr.Env) record.Value { return record.Bool(e.Row.Origin != nil) })}
 	c := r.build(3, then(n, sinkNode()), then(read, sinkNode()))
 	r.mustRun(c, str("k"), 3)
 	r.wants("insert k @3")
@@ -208,4 +208,34 @@ func TestWatermarkReachesTheChildrenBehindTheRowsItCauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wants()
+}
+
+func TestPanesWhoseSumIsTooLargeDoNotSpoilTheNextKey(t *testing.T) {
+	r := newRig(t)
+	n := aggregateNode(2, "append", &topology.Window{Size: 20, Slide: 10},
+		aggCall("collect", slot(0, record.TypeInt)), aggCall("sum", slot(0, record.TypeInt)))
+	n.OnError.Kind = "skip"
+	r.columns = []int{2, 3}
+	c := r.build(4, then(n, sinkNode()))
+	for _, key := range []string{"a", "b", "c", "d"} {
+		big := num(1)
+		if key < "c" {
+			big = num(math.MaxInt64)
+		}
+		r.mustRun(c, str(key), 5, big)
+		r.mustRun(c, str(key), 15, num(2))
+	}
+	if err := c.Watermark(19); err != nil {
+		t.Fatal(err)
+	}
+	// The windows [-10,10) have one pane each and are fine; of [0,20) two are not.
+	got := strings.Join(r.taken(), "\n")
+	for _, want := range []string{"[-10,10) [9223372036854775807] 9223372036854775807", "c @19 [0,20) [1,2] 3", "d @19 [0,20) [1,2] 3"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	if strings.Count(got, "@19") != 2 || r.skipped["s/aggregate eval-failed"] != 2 {
+		t.Errorf("skipped %v, rows:\n%s", r.skipped, got)
+	}
 }
