@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"errors"
+
 	"kstream/codec"
 	"kstream/record"
 	"kstream/topology"
@@ -47,8 +49,13 @@ func (x *exchange) process(row *record.Row) error {
 
 func (x *exchange) pass(row *record.Row) error {
 	x.stats.Out++
-	if err := x.send(row); err != nil {
-		return x.wrap("exchange", err)
+	err := x.send(row)
+	if err == nil {
+		return nil
 	}
-	return nil
+	var bad *RecordError
+	if errors.As(err, &bad) {
+		return x.failed(row, bad)
+	}
+	return x.wrap("exchange", err)
 }

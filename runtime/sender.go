@@ -39,9 +39,13 @@ func (s *sender) send(row *record.Row) error {
 	key, group := row.KeyBytes, row.Group
 	switch {
 	case s.by != nil:
+		v := s.by.Eval(s.env)
+		if bad := s.env.Err(); bad != nil {
+			return &record.Error{Code: bad.Code, Message: "partition: " + bad.Message}
+		}
 		var err error
-		if s.buf, err = codec.AppendKey(s.buf[:0], s.by.Eval(s.env)); err != nil {
-			return err
+		if s.buf, err = codec.AppendKey(s.buf[:0], v); err != nil {
+			return &record.Error{Code: "eval-failed", Message: "partition: " + err.Error()}
 		}
 		group = record.KeyGroupOf(s.buf, s.ranges.groups)
 		return s.put(int(s.ranges.owner(group)), row, key, group)

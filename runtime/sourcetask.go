@@ -68,6 +68,9 @@ func (t *sourceTask) run() error {
 	if err := t.tick(); err != nil {
 		return err
 	}
+	if err := t.checkEnd(); err != nil { // of a job that had reached its end before
+		return err
+	}
 	for {
 		from, m, room, ok := t.inbox.take()
 		if ok {

@@ -250,8 +250,7 @@ func constant(v record.Value) *expr.Program {
 
 // problem reports what is wrong with a place outside expressions.
 func (c *compiler) problem(at Span, code, path, message, hint string) {
-	c.diags = append(c.diags, Diagnostic{Severity: "error", Code: code, File: c.spec.File,
-		Line: at.Line, Col: at.Col, EndCol: at.End, Path: path, Message: message, Hint: hint})
+	c.diags = append(c.diags, c.spec.Diagnostic(at, code, path, message, hint))
 }
 
 // finish numbers and orders what was planned, and drops what nobody reads.

@@ -86,7 +86,9 @@ func (c *compiler) partition(cur *cursor, s *StreamSpec, st *StepSpec) {
 	}
 	keyed := cur.layout.key.keyed
 	out := c.exchange(kinds[st.Partition.Kind], s.Name, []*cursor{cur}, nil)
-	out.chain.Input.Ends[0].By = by
+	end := out.chain.Input.Ends[0]
+	end.By = by
+	end.Node.UID, end.Node.OnError, end.Node.At = st.UID, st.OnError, st.At
 	out.chain.Parallelism = parallelism(st, s)
 	out.layout.key.keyed = keyed && st.Partition.Kind == "forward"
 	*cur = *out
@@ -107,7 +109,8 @@ func (c *compiler) exchange(kind ExchangeKind, name string, ends []*cursor, key 
 		ex.Ends = append(ex.Ends, end)
 		pre := &Node{Kind: NodeAssign, UID: "value"}
 		cur.attach(pre)
-		cur.attach(&Node{Kind: NodeExchange, Exchange: end, UID: to.Name})
+		end.Node = &Node{Kind: NodeExchange, Exchange: end, UID: to.Name}
+		cur.attach(end.Node)
 		sender := cur.layout.clone()
 		sender.insert = func(a Assign) { pre.Assign = append(pre.Assign, a) }
 		x.senders = append(x.senders, sender)

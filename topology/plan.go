@@ -82,6 +82,7 @@ type Exchange struct {
 // ExchangeEnd is where a chain puts rows into an exchange.
 type ExchangeEnd struct {
 	Exchange *Exchange
+	Node     *Node // of the sender
 	Chain    *Chain
 	Columns  []int         // sender's slots, in the order of Exchange.Slots
 	By       *expr.Program // partition: {by: …}: routes instead of $key
