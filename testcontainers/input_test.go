@@ -20,6 +20,10 @@ const (
 	inBase       = 1e12 // event time of the first record
 	windowSize   = 1000 // milliseconds
 	closing      = 1e6  // how far ahead of it all the last records are
+
+	// backlog is so much per partition that a life begins with channels and
+	// fetch buffers full: some faults do not show while everything is at rest.
+	backlog = 4000
 )
 
 // input writes the source topic. Values are unique over all partitions, times

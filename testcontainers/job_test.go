@@ -23,11 +23,13 @@ import (
 
 // The limits of waiting. What takes longer is broken, however slow the machine.
 const (
-	deathWithin  = 60 * time.Second // a process with a failpoint reaches it
+	deathWithin  = 30 * time.Second // a process with a failpoint reaches it
 	commitWithin = 60 * time.Second // a new epoch is committed
 	finishWithin = 90 * time.Second // all input is in the outputs
 	stopWithin   = 30 * time.Second // SIGTERM ends the process
 	pollEvery    = 50 * time.Millisecond
+
+	transientWithin = 20 * time.Second // topics are known, coordinators found
 
 	exitRefused = 6 // state refused, or another owner
 	failpoint   = "KSTREAM_FAILPOINT="
@@ -83,8 +85,24 @@ func newTopics(t *testing.T, b *broker.Broker) *job {
 			t.Fatalf("create topic %s: %v", topic, err)
 		}
 	}
+	j.known(j.spec.In, j.spec.Copy, j.spec.Counts, j.spec.Windows)
 	j.in = newInput(t, b.Addrs, j.spec.In)
 	return j
+}
+
+// known waits until the broker shows the topics with all their leaders: a real
+// one answers the creation before.
+func (j *job) known(topics ...string) {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), transientWithin)
+	defer cancel()
+	err := broker.Poll(ctx, pollEvery, func(ctx context.Context) error {
+		ends, err := j.adm.ListEndOffsets(ctx, topics...)
+		return errors.Join(err, ends.Error())
+	})
+	if err != nil {
+		j.t.Fatalf("wait for the topics: %v", err)
+	}
 }
 
 // process is one kstream.
@@ -238,10 +256,17 @@ func (j *job) advance(p *process, n int64) {
 }
 
 // look reads the epoch and holds it against what was seen before: an epoch that
-// was committed once is never gone.
+// was committed once is never gone. The coordinator of the group may be away for
+// a moment.
 func (j *job) look(ctx context.Context) int64 {
 	j.t.Helper()
-	e, err := j.groupEpoch(ctx)
+	ctx, cancel := context.WithTimeout(ctx, transientWithin)
+	defer cancel()
+	var e int64
+	err := broker.Poll(ctx, pollEvery, func(ctx context.Context) (err error) {
+		e, err = j.groupEpoch(ctx)
+		return err
+	})
 	if err != nil {
 		j.t.Fatalf("read the group's epoch: %v", err)
 	}
@@ -290,6 +315,7 @@ func (j *job) finish(p *process) verify.Verdict {
 	}
 	ctx, cancel := context.WithTimeout(j.t.Context(), finishWithin)
 	defer cancel()
+	last := "the verifier never came to an end"
 	err := broker.Poll(ctx, 4*pollEvery, func(ctx context.Context) error {
 		if p.ended() {
 			cancel()
@@ -297,12 +323,13 @@ func (j *job) finish(p *process) verify.Verdict {
 		}
 		d, err := verify.Run(ctx, j.spec)
 		if err == nil && len(d.Problems) > 0 {
-			err = errors.New(strings.Join(d.Problems, "\n"))
+			last = strings.Join(d.Problems, "\n")
+			err = errors.New("there are problems")
 		}
 		return err
 	})
 	if err != nil {
-		j.t.Fatalf("the outputs do not become what the input demands: %v", err)
+		j.t.Fatalf("the outputs do not become what the input demands: %v\n%s", err, last)
 	}
 	p.stop()
 	return j.verdict()
@@ -315,7 +342,9 @@ func (j *job) verdict() verify.Verdict {
 	if err != nil {
 		j.t.Fatalf("verify: %v", err)
 	}
-	seen, problems, err := j.watch.Compare(j.t.Context(), j.spec)
+	ctx, cancel := context.WithTimeout(j.t.Context(), finishWithin)
+	defer cancel()
+	seen, problems, err := j.watch.Compare(ctx, j.spec)
 	if err != nil {
 		j.t.Fatalf("compare with the reader: %v", err)
 	}
@@ -325,6 +354,6 @@ func (j *job) verdict() verify.Verdict {
 	if d.Epoch < j.epoch {
 		j.t.Errorf("the last epoch is %d, epoch %d was committed before", d.Epoch, j.epoch)
 	}
-	j.t.Logf("epoch %d, %d processes, compared %+v, a reader saw %d of them", d.Epoch, j.processes, d.Compared, seen)
+	j.t.Logf("epoch %d, %d processes, compared %+v, a reader beside it saw %d", d.Epoch, j.processes, d.Compared, seen)
 	return d
 }

@@ -85,7 +85,12 @@ func TestChaosKill(t *testing.T) {
 func chaos(t *testing.T, b *broker.Broker, random *rand.Rand, kills int) {
 	j := newJob(t, b)
 	j.in.feed(t)
-	for range kills {
+	for i := range kills {
+		if i%4 == 0 {
+			if err := j.in.write(t.Context(), backlog); err != nil {
+				t.Fatal(err)
+			}
+		}
 		p := j.start()
 		limit := 1500 * time.Millisecond
 		if random.IntN(4) > 0 {

@@ -65,27 +65,52 @@ func (w *Watcher) Close() {
 	w.cl.Close()
 }
 
-// Compare ends the reader and compares what it saw with a reading after the end.
-// It returns the number of records compared.
+// Compare waits until the reader has come to the end of what there is, within the
+// context, ends it, and compares what it saw with a reading after the end. It
+// returns the number of records compared.
 func (w *Watcher) Compare(ctx context.Context, j Job) (int, []string, error) {
-	w.Close()
-	n := 0
-	problems := w.problems
+	end := map[string]Log{}
+	total := 0
 	for _, topic := range []string{j.Copy, j.Counts, j.Windows} {
 		log, err := readTopic(ctx, j.Addrs, topic, kgo.ReadCommitted())
 		if err != nil {
-			return n, nil, fmt.Errorf("read topic %s again: %w", topic, err)
+			return 0, nil, fmt.Errorf("read topic %s again: %w", topic, err)
 		}
+		end[topic] = log
+		total += log.Len()
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for w.count() < total && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	w.Close()
+	problems := w.problems
+	for topic, log := range end {
 		for p, recs := range log {
-			got := w.seen[topic][int32(p)]
-			problems = append(problems, compareSeen(fmt.Sprintf("%s/%d", topic, p), got, recs)...)
-			n += len(got)
+			problems = append(problems, compareSeen(fmt.Sprintf("%s/%d", topic, p), w.seen[topic][int32(p)], recs)...)
 		}
 	}
-	if n == 0 {
-		problems = append(problems, "watch: the reader saw nothing")
+	if n := w.count(); n == 0 || n != total {
+		problems = append(problems, fmt.Sprintf("watch: the reader saw %d of %d records", n, total))
 	}
-	return n, problems, nil
+	return total, problems, nil
+}
+
+// count is the number of records seen.
+func (w *Watcher) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, partitions := range w.seen {
+		for _, recs := range partitions {
+			n += len(recs)
+		}
+	}
+	return n
 }
 
 // compareSeen demands that what was seen is a beginning of what there is: the
