@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -61,6 +62,8 @@ type DB struct {
 	p    *pebble.DB
 
 	failed chan struct{} // closed when cause is set
+	opened atomic.Bool   // Pebble is open, what it does it does in the background
+	broken chan struct{} // closed when a goroutine of Pebble has stopped in the middle of its work
 
 	mu     sync.Mutex // guards what follows
 	cause  error
@@ -89,7 +92,10 @@ type Entry struct {
 // Errors wrap ErrLocked, ErrCorrupt (move it aside and open again),
 // ErrNewerFormat or ErrNoSpace.
 func Open(o Options) (*DB, error) {
-	db := &DB{opts: o, fs: o.FS, failed: make(chan struct{}), tables: map[*Table]struct{}{}}
+	db := &DB{
+		opts: o, fs: o.FS, failed: make(chan struct{}), broken: make(chan struct{}),
+		tables: map[*Table]struct{}{},
+	}
 	switch {
 	case o.Backend == BackendMemory:
 		db.fs, db.opts.Dir = NewMemFS(), "state"
@@ -129,6 +135,7 @@ func (db *DB) open() error {
 		return classifyOpen(err)
 	}
 	db.p = p
+	db.opened.Store(true)
 	if err := db.readMeta(); err != nil {
 		return errors.Join(err, p.Close())
 	}
@@ -258,7 +265,8 @@ func (db *DB) commit(b *pebble.Batch, m Meta) error {
 		return classify(err)
 	}
 	size := int64(b.Len())
-	if err := errors.Join(b.Commit(pebble.NoSync), b.Close()); err != nil {
+	err := db.unlessBroken(func() error { return errors.Join(b.Commit(pebble.NoSync), b.Close()) })
+	if err != nil {
 		return db.fail(classify(err))
 	}
 	// Pebble reports a failed commit to its logger only.
@@ -326,7 +334,7 @@ func (db *DB) startFlush() error {
 	if busy {
 		return nil
 	}
-	done, err := db.p.AsyncFlush()
+	done, err := db.rotate()
 	if err != nil {
 		return db.fail(classify(err))
 	}
@@ -337,12 +345,38 @@ func (db *DB) startFlush() error {
 	return nil
 }
 
+// rotate makes the memory table one to be flushed; the channel is closed when it
+// is on disk.
+func (db *DB) rotate() (done <-chan struct{}, err error) {
+	err = db.unlessBroken(func() (err error) {
+		done, err = db.p.AsyncFlush()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+// unlessBroken runs a call that may wait for Pebble's background work, and stops
+// waiting when that has failed: Pebble tries for ever, or is stuck.
+func (db *DB) unlessBroken(call func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- call() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-db.failed:
+		return db.usable()
+	}
+}
+
 // Flush returns when everything applied is on disk.
 func (db *DB) Flush() error {
 	if err := db.usable(); err != nil {
 		return err
 	}
-	done, err := db.p.AsyncFlush()
+	done, err := db.rotate()
 	if err != nil {
 		return db.fail(classify(err))
 	}
@@ -368,6 +402,7 @@ func (db *DB) Wipe() error {
 	if err := db.usable(); err != nil {
 		return err
 	}
+	db.opened.Store(false)
 	err := db.p.Close()
 	if err == nil {
 		err = removeStore(db.fs, db.opts.Dir)
@@ -453,7 +488,9 @@ func (db *DB) damage(err error) error {
 
 // Close closes the store, and the tables with it, as it is: what was not
 // flushed is replayed from the changelog. The owners of the tables must have
-// stopped.
+// stopped. After a failed write the failure is returned at once, and the files may
+// stay open and locked until the process ends; after damage that was read they
+// are closed, so that the store can be moved aside.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	if db.closed {
@@ -461,13 +498,43 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
-	tables := db.tables
+	tables, cause := db.tables, db.cause
 	db.tables = nil
 	db.mu.Unlock()
-	var errs []error
-	for t := range tables {
-		errs = append(errs, t.disk.close())
+	ended := make(chan error, 1)
+	go func() {
+		var errs []error
+		for t := range tables {
+			errs = append(errs, t.disk.close())
+		}
+		ended <- errors.Join(append(errs, db.p.Close())...)
+	}()
+	if cause != nil && !errors.Is(cause, ErrCorrupt) {
+		return cause // Pebble may be waiting for a write that never succeeds
 	}
-	errs = append(errs, db.p.Close())
-	return classify(errors.Join(errs...))
+	select {
+	case err := <-ended:
+		return classify(err)
+	case <-db.broken:
+		return fmt.Errorf("close local store: %w", errStuck)
+	}
+}
+
+// stop notes that a goroutine of Pebble stops with its lock held.
+func (db *DB) stop() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if !db.stopped() {
+		close(db.broken)
+	}
+}
+
+// stopped reports whether Pebble must not be waited for any more.
+func (db *DB) stopped() bool {
+	select {
+	case <-db.broken:
+		return true
+	default:
+		return false
+	}
 }

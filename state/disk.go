@@ -22,7 +22,7 @@ type diskReader struct {
 }
 
 func (d *diskReader) close() error {
-	if d.it == nil {
+	if d.it == nil || d.db.stopped() {
 		return nil
 	}
 	err := d.it.Close()

@@ -26,6 +26,9 @@ var (
 	ErrClosed = errors.New("local store is closed")
 )
 
+// errStuck: a write of Pebble's own failed while the store was being closed.
+var errStuck = errors.New("a background write failed")
+
 // LockedError is ErrLocked with the process that holds the lock, 0 if unknown.
 type LockedError struct {
 	Dir string

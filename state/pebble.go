@@ -100,14 +100,24 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	}
 }
 
+// Fatalf must not return to a goroutine of Pebble that could not write its
+// manifest: it would go on with structures that no longer agree, and so would the
+// others, and panic. Such a goroutine stops here for ever, with Pebble's lock,
+// which stops the others; from then on nothing of ours waits for Pebble. While the
+// store is opened, and at a commit, it is the caller's goroutine; it gets an error.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	err := fmt.Errorf(format, args...) //nolint:govet // the format is Pebble's
+	err := errors.New(fmt.Sprintf(format, args...))
 	for _, a := range args {
 		if cause, ok := a.(error); ok {
-			err = fmt.Errorf("%s: %w", err, classify(cause))
+			err = classify(cause)
 		}
 	}
+	manifest := format == "%s" && l.db.opened.Load()
 	_ = l.db.fail(fmt.Errorf("local store failed: %w", err))
+	if manifest {
+		l.db.stop()
+		select {}
+	}
 }
 
 // isLockErrno reports whether a failed lock means that somebody else has it.
