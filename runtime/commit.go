@@ -31,7 +31,13 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		l.begun = err == nil
 
 	case checkpoint.EffectOpenGate: // E0, E13: held output goes first, in order
+		if l.epochRecord != nil {
+			l.fail.before("opened-next")
+		}
 		l.gate.open(n)
+		if l.epochRecord != nil {
+			l.fail.after("opened-next")
+		}
 
 	case checkpoint.EffectBarrier: // E2: behind the batch in hand of every source task
 		l.barrierTime = l.job.clock()
@@ -58,6 +64,7 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		err = l.writeRecord(ctx, n)
 
 	case checkpoint.EffectEnd: // E11: the decision; E12: only success is success (I8)
+		l.fail.before("end-sent")
 		writes, err = l.producer.End(ctx)
 		l.begun = false
 		if mutant("B8") {

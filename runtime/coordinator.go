@@ -191,7 +191,9 @@ func (j *Job) acknowledged(a ack) {
 			moved = moved || d.Len() > 0
 		}
 	}
+	l.fail.before("collected")
 	j.metrics.aligned(time.Since(l.barrierTime))
+	l.fail.after("collected")
 	j.step(checkpoint.Event{Kind: checkpoint.EventCollected, Epoch: a.epoch, Moved: moved})
 }
 

@@ -100,17 +100,17 @@ type output struct {
 	stall    *blockedTime
 	epoch    checkpoint.Epoch // the task's
 	hold     hold
+	fail     *failpoints
+	wrote    bool // something of this epoch was produced
 }
 
 // write hands a record on. The message may be reused afterwards.
 func (o *output) write(m *record.Message) error {
-	if len(o.hold.messages) == 0 && o.gate.isOpen(o.epoch) {
-		o.producer.Produce(m)
-		return nil
-	}
 	if o.gate.isOpen(o.epoch) {
-		o.release()
-		o.producer.Produce(m)
+		if len(o.hold.messages) > 0 {
+			o.release()
+		}
+		o.produce(m)
 		return nil
 	}
 	if o.held.Load() > holdLimit {
@@ -126,10 +126,21 @@ func (o *output) write(m *record.Message) error {
 	return nil
 }
 
+// produce is E1.
+func (o *output) produce(m *record.Message) {
+	step := "mid"
+	if !o.wrote {
+		o.wrote, step = true, "first-write"
+	}
+	o.fail.before(step)
+	o.producer.Produce(m)
+	o.fail.after(step)
+}
+
 // release produces what was held; the gate is open.
 func (o *output) release() {
 	for i := range o.hold.messages {
-		o.producer.Produce(&o.hold.messages[i])
+		o.produce(&o.hold.messages[i])
 	}
 	o.held.Add(-o.hold.bytes)
 	o.hold.messages, o.hold.bytes = o.hold.messages[:0], 0
@@ -160,6 +171,7 @@ func (o *output) close() error {
 		o.release()
 	}
 	o.epoch++
+	o.wrote = false
 	return nil
 }
 

@@ -91,6 +91,7 @@ type Job struct {
 	status      status
 	metrics     *metrics
 	finger      checkpoint.Fingerprint
+	warned      bool
 
 	waiting atomic.Pointer[waitingFor]
 

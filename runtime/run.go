@@ -131,7 +131,7 @@ func (b *build) core(t *taskCore, c *topology.Chain, subtask int) error {
 	t.inbox = b.inboxes[c][subtask]
 	t.applied = l.job.machine.Committed()
 	t.out = output{ctx: l.ctx, producer: l.producer, gate: l.gate, held: &l.held, stall: &l.stall,
-		epoch: l.job.machine.Committed() + 1}
+		epoch: l.job.machine.Committed() + 1, fail: l.fail}
 	t.env = expr.Env{Arena: &t.arena, Now: l.job.nowNanos(), Pipeline: l.job.plan.Name,
 		Rand: rand.New(rand.NewPCG(l.job.opts.Random(), l.job.opts.Random()))}
 	t.wm.Store(int64(record.MinTimestamp))

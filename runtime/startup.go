@@ -178,7 +178,38 @@ func (l *life) inspectTopics(ctx context.Context) error {
 		}
 		l.topics[t] = made[t]
 	}
+	l.warn()
 	return l.checkPartitions()
+}
+
+// warn says at the first start of the process what the guarantee rests on and
+// does not find here (P1, P2, P4).
+func (l *life) warn() {
+	j := l.job
+	if j.warned {
+		return
+	}
+	j.warned = true
+	for _, s := range j.plan.Sources {
+		if s.Spec.Stdin {
+			j.log.Warn("standard input cannot be read again: lines taken in and not committed are lost in a crash", "source", s.Spec.UID)
+		}
+	}
+	outputs := false
+	for name, t := range l.topics {
+		if v := t.Config["min.insync.replicas"]; v == "1" {
+			j.log.Warn("min.insync.replicas is 1: Kafka may lose what it has acknowledged", "topic", name)
+		}
+		if t.Config["unclean.leader.election.enable"] == "true" {
+			j.log.Warn("unclean.leader.election.enable is true: Kafka may lose what it has acknowledged", "topic", name)
+		}
+	}
+	for _, s := range j.plan.Sinks {
+		outputs = outputs || s.Spec.Topic != ""
+	}
+	if outputs {
+		j.log.Info("results are exactly once for readers with isolation.level=read_committed")
+	}
 }
 
 // checkPartitions refuses source_partition where a record would have no

@@ -56,6 +56,7 @@ type frozen struct {
 // state is frozen, the barrier goes to every output, D(n) to the changelog, and
 // the coordinator gets the acknowledgement.
 func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
+	t.life.fail.before("aligned")
 	t.life.fail.after("aligned")
 	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load())}
 	for _, s := range t.senders {

@@ -1,8 +1,12 @@
 package runtime
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"kstream/record"
 )
 
 // stallAfter is how long a step of a commit may take before it is worth a line,
@@ -19,12 +23,14 @@ func (j *Job) watch(stop <-chan struct{}) {
 	defer ticker.Stop()
 	var stalled *waitingFor
 	var told time.Time
+	cluster := &clusterWatch{job: j, inputsAt: time.Now(), featuresAt: time.Now()}
 	for {
 		select {
 		case <-stop:
 			return
 		case <-ticker.C:
 		}
+		cluster.look(time.Now())
 		w := j.waiting.Load()
 		if stalled != nil && w != stalled {
 			text := fmt.Sprintf("checkpoint %d went on after %s", stalled.epoch, time.Since(stalled.since).Round(time.Second))
@@ -41,4 +47,77 @@ func (j *Job) watch(stop <-chan struct{}) {
 		j.log.Warn(text)
 		j.tell("stalled", text, time.Since(w.since))
 	}
+}
+
+// inputsEvery and featuresEvery are how often the cluster is looked at beside
+// what reading and writing tell of it.
+const (
+	inputsEvery   = time.Minute
+	featuresEvery = time.Hour
+	lookTimeout   = 5 * time.Second
+)
+
+// clusterWatch looks for what stops a job without an error: an open transaction
+// of somebody else on an input, and a change of the broker's transaction
+// protocol, which the client does not notice (G22).
+type clusterWatch struct {
+	job                  *Job
+	inputsAt, featuresAt time.Time
+	stable               map[string]record.Offset // of the last look, where it is behind the end
+}
+
+func (c *clusterWatch) look(now time.Time) {
+	l := c.running()
+	if l == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, lookTimeout)
+	defer cancel()
+	if now.Sub(c.inputsAt) >= inputsEvery {
+		c.inputsAt = now
+		c.inputs(ctx, l)
+	}
+	if now.Sub(c.featuresAt) >= featuresEvery {
+		c.featuresAt = now
+		if b, err := l.client.Topics.Inspect(ctx); err == nil && b.TransactionV2 != l.broker.TransactionV2 {
+			l.failed(errors.New("the broker's transaction.version has changed"))
+		}
+	}
+}
+
+// running is the life under way, nil while there is none with tasks.
+func (c *clusterWatch) running() *life {
+	c.job.lifeMu.Lock()
+	defer c.job.lifeMu.Unlock()
+	if l := c.job.life; l != nil && l.ready {
+		return l
+	}
+	return nil
+}
+
+// inputs warns of partitions whose last stable offset has stood still behind
+// the end for a whole look: nothing behind it can be read.
+func (c *clusterWatch) inputs(ctx context.Context, l *life) {
+	now := map[string]record.Offset{}
+	for _, s := range c.job.plan.Sources {
+		for _, topic := range s.Spec.Topics {
+			bounds, err := l.client.Log.Bounds(ctx, topic)
+			if err != nil {
+				continue // reading tells of it
+			}
+			for p, b := range bounds {
+				id := record.TopicPartition{Topic: topic, Partition: int32(p)}.String()
+				if b.Stable >= b.End {
+					continue
+				}
+				now[id] = b.Stable
+				if before, ok := c.stable[id]; ok && before == b.Stable {
+					_, err := l.client.Log.WaitStable(ctx, topic, time.Second)
+					c.job.log.Warn("an open transaction of another producer holds an input back; kafka-transactions.sh can end it",
+						"partition", id, "stable", b.Stable, "end", b.End, "found", err)
+				}
+			}
+		}
+	}
+	c.stable = now
 }

@@ -55,6 +55,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	in := cur.layout
 	inside := keyScope{in}
 	if window != nil {
+		c.windowTime(window)
 		node.Kind = NodeWindow
 		node.Window = windowOf(window.Window)
 		emit = "append"
@@ -79,6 +80,17 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	next.window = window != nil
 	next.op = emit == "update"
 	cur.use(next)
+}
+
+// windowTime refuses a window whose time is not the pipeline's.
+func (c *compiler) windowTime(window *StepSpec) {
+	own := window.Window.Time
+	if own == "" || own == c.spec.Time {
+		return
+	}
+	c.problem(window.At, "reserved", window.Path+"/window",
+		fmt.Sprintf("a window with time: %s in a pipeline with time: %s is not built yet", own, c.spec.Time),
+		"set the time of the whole pipeline")
 }
 
 // single brings all rows of a stream that is not keyed to one task.

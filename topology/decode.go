@@ -216,7 +216,6 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
 		EventTime: v.exprOf("event_time"), Watermark: decodeWatermark(v.get("watermark")),
 		OnError: OnErrorSpec{Kind: v.str("on_error")}, Parallelism: int(v.num("parallelism")),
-		PartitionDiscovery: v.dur("partition_discovery"),
 	}
 	if s.UID == "" {
 		s.UID = "source:" + name

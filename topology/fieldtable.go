@@ -119,7 +119,7 @@ var sourceFields = &object{
 		{name: "mode", shape: oneOf("append", "-upsert"), only: topicSources, def: "append", doc: "Whether records are facts."},
 		{name: "on_error", shape: onErrorShape, def: "fail", doc: "What happens to records that cannot be decoded."},
 		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of the pipeline", doc: "Number of readers."},
-		{name: "partition_discovery", shape: &shape{scalar: kindDuration, words: words("none"), min: 1e9}, only: topicSources, def: "1m", doc: "How often new partitions are looked for."},
+		reserved("partition_discovery"),
 		reserved("rate_limit"),
 		{name: "uid", shape: scalarOf(kindUID), defDoc: "`source:<name>`", doc: "Identity of the positions."},
 		{name: "description", shape: scalarOf(kindText), doc: "What the source is."},

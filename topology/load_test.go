@@ -353,7 +353,6 @@ func TestDefaults(t *testing.T) {
 		{"key format", src.KeyFormat, FormatSpec{Kind: "auto"}},
 		{"watermark", src.Watermark, WatermarkSpec{Kind: "bounded", Bound: 5 * time.Second, Idle: time.Minute, Every: 200 * time.Millisecond}},
 		{"on error", src.OnError, OnErrorSpec{Kind: "fail"}},
-		{"discovery", src.PartitionDiscovery, time.Minute},
 		{"sink partition", sink.Partition, SinkPartition{Kind: "key_hash"}},
 		{"record size", sink.MaxRecordSize, int64(1 << 20)},
 		{"create", sink.Create, (*CreateSpec)(nil)},

@@ -181,19 +181,18 @@ type SourceSpec struct {
 	Generate *GenerateSpec
 	Stdin    bool
 
-	Group              string
-	Start              Position
-	Stop               Position
-	Isolation          string // read_committed | read_uncommitted
-	Format             FormatSpec
-	KeyFormat          FormatSpec
-	Schema             *record.Type // nil is dynamic
-	KeySchema          *record.Type
-	EventTime          *Expr
-	Watermark          WatermarkSpec
-	OnError            OnErrorSpec
-	Parallelism        int
-	PartitionDiscovery time.Duration // 0 is none
+	Group       string
+	Start       Position
+	Stop        Position
+	Isolation   string // read_committed | read_uncommitted
+	Format      FormatSpec
+	KeyFormat   FormatSpec
+	Schema      *record.Type // nil is dynamic
+	KeySchema   *record.Type
+	EventTime   *Expr
+	Watermark   WatermarkSpec
+	OnError     OnErrorSpec
+	Parallelism int
 }
 
 // Position is a start or a stop. Kind: earliest, latest, never, group,
