@@ -347,8 +347,9 @@ func (db *DB) startFlush() error {
 
 // rotate makes the memory table one to be flushed; the channel is closed when it
 // is on disk.
-func (db *DB) rotate() (done <-chan struct{}, err error) {
-	err = db.unlessBroken(func() (err error) {
+func (db *DB) rotate() (<-chan struct{}, error) {
+	var done <-chan struct{} // of the call, which may outlive this one
+	err := db.unlessBroken(func() (err error) {
 		done, err = db.p.AsyncFlush()
 		return err
 	})
