@@ -2,6 +2,8 @@ package testcontainers
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -108,6 +110,17 @@ func (in *input) transact(ctx context.Context, records []*kgo.Record, how kgo.Tr
 		return err
 	}
 	return in.cl.EndTransaction(ctx, how)
+}
+
+// large appends one record to partition 0 whose value is about size bytes that do
+// not compress.
+func (in *input) large(ctx context.Context, size int) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	noise := make([]byte, size)
+	rand.Read(noise)
+	r := in.record(0, row{ID: base64.StdEncoding.EncodeToString(noise), K: "large", N: -1000, TS: inBase + in.next*inStep})
+	return in.transact(ctx, []*kgo.Record{r}, kgo.TryCommit)
 }
 
 // close appends one record far ahead to every partition, which closes the

@@ -2,100 +2,91 @@ package testcontainers
 
 import (
 	"context"
-	"strings"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"kstream/testcontainers/broker"
 	"kstream/testcontainers/verify"
 )
 
-// mutants are bugs the harness build can switch on and this level must catch.
-func mutants() []string { return []string{"B1", "B6", "B7"} }
+// outputMax is the largest message the copy's topic takes in TestOutputTooLarge.
+const outputMax = 100_000
 
-// caughtWithin is how long the outputs of a broken build get to become right.
-const caughtWithin = 15 * time.Second
-
-// mutantKills is how often a broken build is killed before it is judged.
-const mutantKills = 3
-
-// mutantBacklog is several fetches per partition, so that barriers fall between
-// records that were read and records that were processed.
-const mutantBacklog = 50_000
-
-// TestChaosMutant runs builds with a known bug through the kills: the verdict
-// must be bad. A bug that survives shows a hole in the suite.
-func TestChaosMutant(t *testing.T) {
-	for _, mutant := range mutants() {
-		t.Run(mutant, func(t *testing.T) {
-			each(t, []string{broker.Kfaked}, broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
-				j := newJob(t, b)
-				j.in.feed(t)
-				for range mutantKills {
-					if err := j.in.write(t.Context(), mutantBacklog); err != nil {
-						t.Fatal(err)
-					}
-					if !j.liveAndDie("KSTREAM_MUTANT=" + mutant) {
-						return // it noticed by itself
-					}
-				}
-				last := j.start("KSTREAM_MUTANT=" + mutant)
-				if text := j.wrong(last); text == "" {
-					t.Errorf("mutant %s survived %d kills", mutant, mutantKills)
-				} else {
-					t.Logf("caught: %s", text)
-				}
-			})
-		})
-	}
+// TestOutputTooLarge makes the broker refuse one output of an epoch: the epoch
+// must not be committed without it, however often the job tries.
+func TestOutputTooLarge(t *testing.T) {
+	each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+		if text := refusedOutput(t, b); text != "" {
+			t.Error(text)
+		}
+	})
 }
 
-// liveAndDie starts a process and kills it right after its first commit; it
-// returns false if the process ended before.
-func (j *job) liveAndDie(env string) bool {
-	j.t.Helper()
-	p := j.startOn(j.state, []string{env}, "--set", "checkpoint.interval=10ms") // barriers in the middle of batches
-	ctx, cancel := context.WithTimeout(j.t.Context(), commitWithin)
-	defer cancel()
-	from, err := j.groupEpoch(ctx)
-	if err != nil {
-		j.t.Fatal(err)
+// TestMutantIgnoresRefusedOutputs switches on the bug that test is there for. A
+// bug that survives shows a hole in the suite.
+func TestMutantIgnoresRefusedOutputs(t *testing.T) {
+	each(t, []string{broker.Kfaked}, broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+		text := refusedOutput(t, b, "KSTREAM_MUTANT=B2")
+		if text == "" {
+			t.Error("mutant B2 survived: a refused output is ignored and nobody noticed")
+		}
+		t.Logf("caught: %s", text)
+	})
+}
+
+// refusedOutput runs a job into an output that is too large and says what is
+// wrong with what it committed.
+func refusedOutput(t *testing.T, b *broker.Broker, env ...string) string {
+	t.Helper()
+	j := newJob(t, b)
+	limit := fmt.Sprint(outputMax)
+	answers, err := j.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, j.spec.Copy)
+	if err != nil || answers[0].Err != nil {
+		t.Fatalf("set max.message.bytes: %v %v", err, answers)
 	}
-	for !p.ended() {
-		e, err := j.groupEpoch(ctx)
+	p := j.start(env...)
+	if err := j.in.write(t.Context(), 50); err != nil {
+		t.Fatal(err)
+	}
+	j.advance(p, 1)
+	if err := j.in.large(t.Context(), 2*outputMax); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.in.write(t.Context(), 50); err != nil {
+		t.Fatal(err)
+	}
+	return j.notBeyond(p, 50)
+}
+
+// notBeyond watches until the process ends or time is over; the copy of partition
+// 0 must stay a beginning of the input that does not reach record n.
+func (j *job) notBeyond(p *process, n int) string {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), 20*time.Second)
+	defer cancel()
+	text := ""
+	_ = broker.Poll(ctx, 4*pollEvery, func(ctx context.Context) error { // text is the result
+		ended := p.ended()
+		h, err := verify.Read(ctx, j.spec)
 		if err != nil {
-			j.t.Fatal(err)
-		}
-		if e > from {
-			p.kill()
-			return true
-		}
-	}
-	j.t.Logf("caught: kstream ended with %v\n%s", p.cmd.ProcessState, p.output())
-	return false
-}
-
-// wrong ends the input and returns what stays wrong with the outputs.
-func (j *job) wrong(p *process) string {
-	j.t.Helper()
-	j.in.pause()
-	if err := j.in.close(j.t.Context()); err != nil {
-		j.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(j.t.Context(), caughtWithin)
-	defer cancel()
-	text := "the verifier never came to an end"
-	_ = broker.Poll(ctx, 10*pollEvery, func(ctx context.Context) error { // text says more
-		d, err := verify.Run(ctx, j.spec)
-		if err != nil || len(d.Problems) == 0 && d.Compared.Records > 0 {
-			text = ""
 			return err
 		}
-		text = strings.Join(d.Problems, "\n")
-		if p.ended() {
-			cancel()
+		for i, r := range h.Copy[0] {
+			if i >= n || r.Value != h.In[0][i].Value {
+				text = fmt.Sprintf("record %d of the copy is %.40q: the one before it was refused and left out", i, r.Value.ID)
+				return nil
+			}
 		}
-		return context.DeadlineExceeded // until it becomes right or the time is over
+		if ended {
+			return nil
+		}
+		return context.DeadlineExceeded // not yet
 	})
+	if text == "" && p.ended() && p.cmd.ProcessState.ExitCode() != 1 {
+		return fmt.Sprintf("kstream ended with %v, want exit code 1", p.cmd.ProcessState)
+	}
 	return text
 }
