@@ -49,7 +49,11 @@ func schemaCommand() *cobra.Command {
 		Use: "schema [pipeline]", Short: "Print the JSON Schema of pipeline files",
 		Long:    "Prints the JSON Schema that editors use for completion and hover help, made from the same table as the parser.",
 		Example: "  kstream schema --out pipeline.schema.json", Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		ValidArgs: []string{"pipeline"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := jsonOutput(cmd); err != nil { // it is JSON either way
+				return err
+			}
 			if len(args) == 1 && args[0] != "pipeline" {
 				return &exitError{code: exitUsage, text: fmt.Sprintf("there is no schema %q, only pipeline", args[0])}
 			}
@@ -72,8 +76,11 @@ func configCommand() *cobra.Command {
 	var defaults bool
 	cmd := &cobra.Command{
 		Use: "config FILE", Short: "Print the resolved pipeline file, secrets masked",
-		Example: "  kstream config pipeline.yaml --defaults", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Example: "  kstream config pipeline.yaml --defaults", Args: cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o, _ := cmd.Flags().GetString("output"); o != "text" {
+				return &exitError{code: exitUsage, text: fmt.Sprintf("--output %s: config prints only YAML", o)}
+			}
 			data, err := readPipeline(args[0])
 			if err != nil {
 				return err

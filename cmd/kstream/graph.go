@@ -14,9 +14,12 @@ func graphCommand() *cobra.Command {
 		Use: "graph FILE", Short: "Draw a pipeline",
 		Long:    "Draws the streams of a pipeline, or with --physical what runs: chains, exchanges, state and internal topics.\n-o is ascii (default), mermaid or dot.",
 		Example: "  kstream graph pipeline.yaml\n  kstream graph pipeline.yaml -o mermaid\n  kstream graph pipeline.yaml --physical",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, _ := cmd.Flags().GetString("output")
+			if physical && format != "text" && format != "ascii" {
+				return &exitError{code: exitUsage, text: fmt.Sprintf("-o %s is not built for --physical, only text", format)}
+			}
 			plan, err := loadPlan(args[0], &e)
 			if err != nil {
 				return err

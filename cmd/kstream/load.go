@@ -47,6 +47,11 @@ func (e *envFlags) options() (topology.Options, error) {
 	}, nil
 }
 
+// pipelineFiles completes the name of a pipeline file.
+func pipelineFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
 // readPipeline reads a file, or standard input for "-".
 func readPipeline(path string) ([]byte, error) {
 	if path == "-" {

@@ -58,7 +58,7 @@ and exits with 0; a second one ends the process at once.`,
 		Example: "  kstream run pipeline.yaml\n  kstream run pipeline.yaml --brokers localhost:9092 --until 5m\n" +
 			"  kstream run pipeline.yaml --embedded           # a broker inside the process, for development\n" +
 			"  kstream run pipeline.yaml --stdout             # real input, results only on the terminal",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if f.asJSON, err = jsonOutput(cmd); err != nil {

@@ -20,7 +20,7 @@ func validateCommand() *cobra.Command {
 		Short:   "Check pipeline files; all errors are reported",
 		Long:    "Checks YAML, fields, references, types, expressions and state ids without a cluster.\nWith --connect the cluster is asked too: topics, partitions and limits. - reads standard input.",
 		Example: "  kstream validate pipeline.yaml\n  kstream validate *.yaml -o json\n  kstream validate pipeline.yaml --connect",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    cobra.MinimumNArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := jsonOutput(cmd)
 			if err != nil {
@@ -97,17 +97,17 @@ func count(n int, what string) string {
 
 // askCluster is --connect: what only the cluster knows.
 func askCluster(ctx context.Context, plan *topology.Plan) ([]topology.Diagnostic, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	config, err := kafkaConfig(plan.Spec.Kafka, quietLog())
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := kafka.Connect(ctx, config)
+	cluster, err := kafka.Connect(ctx, config) // which has a limit of its own, and says what stood in the way
 	if err != nil {
 		return nil, &exitError{code: exitEnvironment, text: err.Error()}
 	}
 	defer cluster.Close()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	broker, err := cluster.Inspect(ctx)
 	if err != nil {
 		return nil, &exitError{code: exitEnvironment, text: err.Error()}
