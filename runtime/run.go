@@ -187,15 +187,15 @@ func (b *build) sender(t *taskCore, end *topology.ExchangeEnd) (func(*record.Row
 
 // writer is where a chain's rows leave for a sink.
 func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, error) {
+	spec := n.Sink.Spec
+	if spec.Blackhole {
+		return func(*record.Row) error { return nil }, nil
+	}
 	enc, err := sink.NewEncoder(n, &t.env)
 	if err != nil {
 		return nil, err
 	}
-	spec := n.Sink.Spec
-	switch {
-	case spec.Blackhole:
-		return func(row *record.Row) error { _, err := enc.Encode(row); return err }, nil
-	case spec.Stdout != nil:
+	if spec.Stdout != nil {
 		return b.stdout(enc, spec.Stdout), nil
 	}
 	partitions := b.life.topics[spec.Topic].Partitions

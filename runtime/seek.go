@@ -30,6 +30,7 @@ func (l *life) replay(ctx context.Context) error {
 		meta.Epoch, meta.Owner = uint64(l.restored.Epoch), l.restored.Owner.ID()
 	}
 	r := changelog.NewReplayer(l.db, meta, d.From, ends)
+	r.Committed, r.Deadline = l.changelog.Ends, d.Deadline
 	began := j.clock()
 	err := l.client.Log.ReadAll(ctx, rangesOf(l.changelog.Topic, d.From, ends), r.Add, func(read, left int64) {
 		j.progress("restoring", read, left)

@@ -120,6 +120,9 @@ func (c *compiler) sinkKey(enc *Encode, s *SinkSpec, path string, l *layout) {
 // valueEncode says which slots make the value.
 func (c *compiler) valueEncode(s *SinkSpec, l *layout, path string) ValueEncode {
 	v := ValueEncode{Format: s.Format, Whole: -1, Type: l.valueType(), Rest: codec.RestSpec{Slot: -1}}
+	if s.Blackhole {
+		return v // nothing is written, so nothing needs to be read
+	}
 	if s.Schema != nil {
 		v.Type = *s.Schema
 		c.fits(s, l, path)

@@ -36,6 +36,7 @@ func main() {
 
 // run executes one command line and says how it ended.
 func run(args []string) int {
+	defer startProfile()()
 	root := rootCommand()
 	root.SetArgs(args)
 	err := root.Execute()
