@@ -79,7 +79,7 @@ func (b *bench) pace(ctx context.Context, br *broker.Broker, cl *kgo.Client, int
 	if err := j.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := j.cmd.Wait(); err != nil {
+	if err := <-j.ended; err != nil {
 		return fmt.Errorf("stop: %w\n%s", err, tail(j.log))
 	}
 	return nil

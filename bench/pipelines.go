@@ -73,7 +73,7 @@ streams:
           n: count()
           total: sum(n)
 sinks:
-  out: {from: main, blackhole: {}}
+  out: {from: main, topic: OUT}
 state: {dir: STATE}
 `
 

@@ -29,14 +29,14 @@ func (b *bench) restart(ctx context.Context, br *broker.Broker) error {
 	}
 	defer cl.Close()
 	name := br.Name + "-restart"
-	if err := createTopic(ctx, cl, name); err != nil {
+	if err := createTopic(ctx, cl, name, name+"-out"); err != nil {
 		return err
 	}
 	value := func(i int) []byte { return fmt.Appendf(nil, `{"k":%d,"n":%d}`, i%b.keys, i) }
 	if err := fill(ctx, cl, name, b.keys, value); err != nil {
 		return err
 	}
-	file, err := b.writePipeline(name, keysYAML, "IN", name)
+	file, err := b.writePipeline(name, keysYAML, "IN", name, "OUT", name+"-out")
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ type job struct {
 	addrs                       []string
 	adm                         *kadm.Client
 	cmd                         *exec.Cmd
+	ended                       chan error // the result of Wait, once
 }
 
 func (j *job) start() error {
@@ -76,15 +77,32 @@ func (j *job) start() error {
 	defer out.Close()
 	j.cmd = exec.Command(j.bin, "run", j.file, "--brokers", strings.Join(j.addrs, ","))
 	j.cmd.Stdout, j.cmd.Stderr = out, out
-	return j.cmd.Start()
+	if err := j.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, ended := j.cmd, make(chan error, 1)
+	j.ended = ended
+	go func() { ended <- cmd.Wait() }()
+	return nil
 }
 
 func (j *job) kill() error {
 	if err := j.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = j.cmd.Wait() // it reports the kill
+	<-j.ended // it reports the kill
 	return nil
+}
+
+// alive is an error once the process has ended.
+func (j *job) alive() error {
+	select {
+	case err := <-j.ended:
+		j.ended <- err
+		return fmt.Errorf("kstream ended: %v\n%s", err, tail(j.log))
+	default:
+		return nil
+	}
 }
 
 // killed kills the process, adds one record, and times a new process until that
@@ -106,12 +124,16 @@ func (j *job) killed(ctx context.Context, cl *kgo.Client, n int64, value func(in
 
 // reach waits until the group has committed n records of the topic.
 func (j *job) reach(ctx context.Context, n int64) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	return broker.Poll(ctx, 5*time.Millisecond, func(ctx context.Context) error {
+		if err := j.alive(); err != nil {
+			cancel()
+			return err
+		}
 		offsets, err := j.adm.FetchOffsets(ctx, "kstream-"+j.name)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w\n%s", err, tail(j.log))
 		}
 		sum := int64(0)
 		for _, o := range offsets.Sorted() {
