@@ -10,10 +10,11 @@ import (
 )
 
 // step gives the machine an event and does what it says, until it waits for
-// something that is not here yet.
+// something that is not here yet. A job that was cancelled does nothing more: its
+// effects would fail at once and its restart delays would be none.
 func (j *Job) step(e checkpoint.Event) {
 	queue := []checkpoint.Event{e}
-	for len(queue) > 0 && j.result == nil {
+	for len(queue) > 0 && j.result == nil && j.ctx.Err() == nil {
 		e, queue = queue[0], queue[1:]
 		e.Now = time.Since(j.began)
 		if e.Kind == checkpoint.EventTimer && e.Timer == checkpoint.TimerDeadline {
