@@ -47,9 +47,9 @@ func canFreeze(at string) bool { return slices.Contains(epochSteps(), stepOf(at)
 
 // coverage counts what a run has met.
 type coverage struct {
-	mu                                            sync.Mutex
-	ends                                          map[string]int
-	frozen                                        int
+	mu                                           sync.Mutex
+	ends                                         map[string]int
+	frozen                                       int
 	records, keys, windows, epochs, late, faults int
 }
 
