@@ -50,12 +50,7 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		}
 
 	case checkpoint.EffectFlush: // E8: empty before the end (I4), every promise counts (I3)
-		if mutant("B1") {
-			break
-		}
-		if err = l.producer.Flush(ctx); err == nil && !mutant("B2") {
-			err = l.producer.FirstError()
-		}
+		err = l.flush(ctx)
 
 	case checkpoint.EffectOffsets: // E9: for lag tools; the record is the truth
 		err = l.commitOffsets(ctx, n)
@@ -64,6 +59,9 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		err = l.writeRecord(ctx, n)
 
 	case checkpoint.EffectEnd: // E11: the decision; E12: only success is success (I8)
+		if mutant("B11") {
+			_ = l.apply(n)
+		}
 		l.fail.before("end-sent")
 		writes, err = l.producer.End(ctx)
 		l.begun = false
@@ -72,7 +70,9 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		}
 
 	case checkpoint.EffectApply: // E14: the local store follows the decision (I11)
-		err = l.apply(n)
+		if !mutant("B11") {
+			err = l.apply(n)
+		}
 
 	case checkpoint.EffectHandles: // E15: participants
 	}
@@ -80,6 +80,17 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		l.fail.after(step)
 	}
 	return writes, err
+}
+
+// flush waits for every record of the epoch; the first failed promise is its error.
+func (l *life) flush(ctx context.Context) error {
+	if mutant("B1") {
+		return nil
+	}
+	if err := l.producer.Flush(ctx); err != nil {
+		return err
+	}
+	return l.producer.FirstError()
 }
 
 // stepNames are the names of the steps as failpoints; EndTxn on the wire
@@ -175,13 +186,10 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 	for _, p := range append(parts, checkpoint.Surplus(r.Slot, len(parts), l.job.storedParts)...) {
 		l.producer.Produce(&record.Message{Topic: topic, Key: p.Key, Value: p.Value, Time: l.job.now()})
 	}
-	if err := l.producer.Flush(ctx); err != nil {
+	if err := l.flush(ctx); err != nil {
 		return err
 	}
-	if err := l.producer.FirstError(); err != nil {
-		return err
-	}
-	if left := l.producer.Buffered(); left > 0 {
+	if left := l.producer.Buffered(); left > 0 && !mutant("B1") {
 		return &checkpoint.Failure{Class: checkpoint.ClassBug, Text: fmt.Sprintf("%d records are unacknowledged before EndTxn", left)}
 	}
 	l.job.storedParts = len(parts)
@@ -204,6 +212,7 @@ func (l *life) apply(n checkpoint.Epoch) error {
 		return storeFailure(err)
 	}
 	l.restored = r
+	l.fail.remember(r)
 	l.changelog.Ends = r.Changelog.Ends
 	l.positions = r.Sources
 	l.applied.Store(uint64(n))

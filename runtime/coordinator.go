@@ -46,12 +46,8 @@ func (j *Job) effect(e checkpoint.Effect) (done checkpoint.Event, ok bool) {
 		j.restartAfter(e)
 	case checkpoint.EffectCloseClients:
 		err = j.closeLife()
-	case checkpoint.EffectStopFetching:
-		err = j.stopFetching(e.Drain)
-	case checkpoint.EffectReleaseClaim:
-		err = j.life.releaseClaim(j.life.ctx)
-	case checkpoint.EffectFlushStore:
-		err = j.life.db.Flush()
+	case checkpoint.EffectStopFetching, checkpoint.EffectReleaseClaim, checkpoint.EffectFlushStore:
+		err = j.stopping(e)
 	default:
 		done, err = j.protocol(e, done)
 	}
@@ -59,6 +55,23 @@ func (j *Job) effect(e checkpoint.Effect) (done checkpoint.Event, ok bool) {
 		return j.failedEffect(e.Kind, err), true
 	}
 	return done, awaited
+}
+
+// stopping does the effects of an orderly end.
+func (j *Job) stopping(e checkpoint.Effect) (err error) {
+	j.fail.before(e.Kind.String())
+	switch e.Kind {
+	case checkpoint.EffectStopFetching:
+		err = j.stopFetching(e.Drain)
+	case checkpoint.EffectReleaseClaim:
+		err = j.life.releaseClaim(j.life.ctx)
+	case checkpoint.EffectFlushStore:
+		err = j.life.db.Flush()
+	}
+	if err == nil {
+		j.fail.after(e.Kind.String())
+	}
+	return err
 }
 
 // protocol does the effects of start-up and of the epochs.

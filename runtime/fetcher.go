@@ -44,6 +44,7 @@ func (f *fetcher) deliver(p record.FetchedPartition) {
 		return
 	}
 	part := r.task.parts[r.input]
+	part.polled.Store(int64(p.Next.Offset))
 	if !r.task.inbox.offer(r.input, message{kind: messageFetched, fetched: p}) {
 		return
 	}

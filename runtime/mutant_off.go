@@ -2,6 +2,8 @@
 
 package runtime
 
+import "kstream/checkpoint"
+
 // mutant reports whether the named bug is switched on; only test builds have any.
 func mutant(string) bool { return false }
 
@@ -12,3 +14,6 @@ func newFailpoints(func(string)) *failpoints { return nil }
 
 func (*failpoints) after(string)  {}
 func (*failpoints) before(string) {}
+
+func (*failpoints) remember(*checkpoint.Record)                    {}
+func (*failpoints) recall(r *checkpoint.Record) *checkpoint.Record { return r }

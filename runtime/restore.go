@@ -35,6 +35,7 @@ func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
 	case err != nil && !j.fromNone:
 		return 0, refuse(6, "restore the topic, or begin anew with --from none", "the checkpoint record cannot be read: %v", err)
 	}
+	r = l.fail.recall(r)
 	if j.fromNone {
 		return l.beginAnew(ctx, r)
 	}

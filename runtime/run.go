@@ -116,7 +116,7 @@ func (b *build) partitionsOf(c *topology.Chain, subtask int) []*partition {
 			continue
 		}
 		if n%b.subtasks[c] == subtask {
-			parts = append(parts, &partition{SourcePosition: s.pos, handed: s.pos.Offset})
+			parts = append(parts, &partition{SourcePosition: s.pos})
 		}
 		n++
 	}

@@ -20,7 +20,7 @@ type sourceStart struct {
 // partition is one partition that a source task reads.
 type partition struct {
 	checkpoint.SourcePosition
-	handed record.Offset // B7's position: what was polled, not what was processed
+	polled atomic.Int64 // B7's position: behind what was fetched, processed or not
 	paused atomic.Bool
 	lag    atomic.Int64
 	// undecided is the log between its last stable offset and its end; fetchedAt
@@ -164,7 +164,7 @@ func (t *sourceTask) handle(from int, m message, room bool) error {
 // fetched runs a batch of one partition through the chain.
 func (t *sourceTask) fetched(from int, f *record.FetchedPartition) error {
 	p := t.parts[from]
-	p.handed = f.Next.Offset
+	t.life.fail.before("fetched")
 	if t.stopped || p.Ended {
 		return nil
 	}
@@ -295,8 +295,8 @@ func (t *sourceTask) checkpoint(n checkpoint.Epoch) error {
 		if !p.Ended {
 			positions[i].Watermark, positions[i].Idle = t.marks.Partition(i)
 		}
-		if mutant("B7") && p.handed > p.Offset {
-			positions[i].Offset = p.handed
+		if mutant("B7") {
+			positions[i].Offset = max(p.Offset, record.Offset(p.polled.Load()))
 		}
 	}
 	moved := t.moved

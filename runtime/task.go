@@ -291,6 +291,7 @@ func (t *task) align(from int, n checkpoint.Epoch) error {
 
 // rows runs a batch through the chain.
 func (t *task) rows(b *rows) error {
+	t.life.fail.before("rows")
 	slots := t.chain.Input.Slots
 	columns := len(slots)
 	var origin record.Origin
