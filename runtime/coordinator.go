@@ -47,7 +47,7 @@ func (j *Job) effect(e checkpoint.Effect) (done checkpoint.Event, ok bool) {
 	case checkpoint.EffectCloseClients:
 		err = j.closeLife()
 	case checkpoint.EffectStopFetching, checkpoint.EffectReleaseClaim, checkpoint.EffectFlushStore:
-		err = j.stopping(e)
+		err = j.orderlyEnd(e)
 	default:
 		done, err = j.protocol(e, done)
 	}
@@ -57,8 +57,8 @@ func (j *Job) effect(e checkpoint.Effect) (done checkpoint.Event, ok bool) {
 	return done, awaited
 }
 
-// stopping does the effects of an orderly end.
-func (j *Job) stopping(e checkpoint.Effect) (err error) {
+// orderlyEnd does the effects of a stop.
+func (j *Job) orderlyEnd(e checkpoint.Effect) (err error) {
 	j.fail.before(e.Kind.String())
 	switch e.Kind {
 	case checkpoint.EffectStopFetching:
@@ -83,7 +83,7 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 				return done, err
 			}
 		}
-		d, err := j.life.prepare(j.life.ctx, e.Kind)
+		d, err := j.startUp(e.Kind)
 		d.Kind, d.Of = done.Kind, done.Of
 		if e.Kind == checkpoint.EffectRun && err == nil {
 			j.runs()
@@ -104,6 +104,29 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 	done.Writes = writes
 	return done, err
 }
+
+// startUp does one step of start-up. A stop ends the steps that may take long and
+// that leave nothing half done: nothing runs yet, so there is nothing to commit.
+func (j *Job) startUp(k checkpoint.EffectKind) (checkpoint.Event, error) {
+	ctx, cancel := context.WithCancelCause(j.life.ctx)
+	defer cancel(nil)
+	switch k {
+	case checkpoint.EffectInspect, checkpoint.EffectReadClaim, checkpoint.EffectWatchOwner, checkpoint.EffectBound,
+		checkpoint.EffectReplay:
+		if j.machine.Failing() {
+			break
+		}
+		defer context.AfterFunc(j.stopping, func() { cancel(errStopped) })()
+	}
+	done, err := j.life.prepare(ctx, k)
+	if err != nil && context.Cause(ctx) == errStopped && j.life.failure == nil {
+		j.machine.Step(checkpoint.Event{Kind: checkpoint.EventStop, Now: time.Since(j.began), Stop: checkpoint.StopMode(j.asked.Load())})
+		err = nil
+	}
+	return done, err
+}
+
+var errStopped = errors.New("the job was stopped while it started")
 
 var errDeadline = errors.New("the epoch's deadline has passed (checkpoint.timeout, or 7/8 of checkpoint.transaction_timeout)")
 
