@@ -23,23 +23,35 @@ func startSteps() []string {
 }
 
 func epochSteps() []string {
-	return []string{"begin", "open", "barrier", "frozen", "prepared", "changelog", "flushed", "offsets", "record",
-		"end-answered", "applied", "handles"}
+	return []string{"begin", "open", "opened-next", "first-write", "mid", "barrier", "aligned", "frozen", "prepared", "changelog",
+		"collected", "flushed", "offsets", "record", "end-sent", "end-answered", "applied", "handles"}
 }
+
+func stopSteps() []string { return []string{"stop-fetching", "release-claim", "flush-store"} }
 
 // points are all ends of a process, in a fixed order.
 func points() []point {
 	var all []point
-	for _, step := range slices.Concat(startSteps(), epochSteps()) {
+	for _, step := range slices.Concat(startSteps(), epochSteps(), stopSteps()) {
 		all = append(all, point{step: "before=" + step}, point{step: "after=" + step})
 	}
-	return append(all, point{step: "after=aligned"}, point{step: "after=end-sent"})
+	return append(all, point{step: "before=fetched"}, point{step: "before=rows"})
 }
 
 func stepOf(at string) string { return at[strings.IndexByte(at, '=')+1:] }
 
-// atStart says whether a step comes once in the life of a process.
-func atStart(at string) bool { return slices.Contains(startSteps(), stepOf(at)) }
+// passages is how often a process may pass a step before it ends there.
+func passages(at string) int {
+	switch step := stepOf(at); {
+	case slices.Contains(startSteps(), step), slices.Contains(stopSteps(), step):
+		return 1
+	case step == "mid", step == "rows", step == "fetched":
+		return 60
+	case slices.Contains([]string{"first-write", "aligned", "frozen", "prepared", "changelog"}, step):
+		return 20 // several tasks
+	}
+	return 5
+}
 
 // canFreeze says whether a process can be frozen there: it has a claim, and is
 // not stopping.

@@ -115,7 +115,11 @@ func (in *instance) at(step string) {
 	in.passed[step]++
 	hit := in.end.step == step && in.end.n == in.passed[step] && in.image == nil
 	pause := time.Duration(0)
-	if in.rng.IntN(4) == 0 {
+	often := 4
+	if passages(step) > 20 {
+		often = 16 // once per record or batch
+	}
+	if in.rng.IntN(often) == 0 {
 		pause = time.Duration(in.rng.Int64N(int64(4 * time.Millisecond)))
 	}
 	if hit {
