@@ -111,15 +111,11 @@ func (j *Job) startUp(k checkpoint.EffectKind) (checkpoint.Event, error) {
 	ctx, cancel := context.WithCancelCause(j.life.ctx)
 	defer cancel(nil)
 	switch k {
-	case checkpoint.EffectInspect, checkpoint.EffectReadClaim, checkpoint.EffectWatchOwner, checkpoint.EffectBound,
-		checkpoint.EffectReplay:
-		if j.machine.Failing() {
-			break
-		}
+	case checkpoint.EffectInspect, checkpoint.EffectWatchOwner, checkpoint.EffectBound, checkpoint.EffectReplay:
 		defer context.AfterFunc(j.stopping, func() { cancel(errStopped) })()
 	}
 	done, err := j.life.prepare(ctx, k)
-	if err != nil && context.Cause(ctx) == errStopped && j.life.failure == nil {
+	if err != nil && context.Cause(ctx) == errStopped && j.life.ctx.Err() == nil {
 		j.machine.Step(checkpoint.Event{Kind: checkpoint.EventStop, Now: time.Since(j.began), Stop: checkpoint.StopMode(j.asked.Load())})
 		err = nil
 	}

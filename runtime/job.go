@@ -95,6 +95,13 @@ type Job struct {
 
 	waiting atomic.Pointer[waitingFor]
 
+	// admitted is how much input may have been taken in under --max-records; a
+	// source takes in no more than it was admitted to.
+	admitted atomic.Int64
+	asked    atomic.Uint32   // the checkpoint.StopMode that was asked for
+	stopping context.Context // ends when a stop is asked for
+	askStop  context.CancelFunc
+
 	graceMu sync.Mutex
 	grace   map[string]time.Time // errors that may pass, since when
 
@@ -132,6 +139,7 @@ func New(o Options) *Job {
 		began: time.Now(), events: make(chan lifeEvent, 256), woken: make(chan struct{}, 1),
 		fromNone: o.FromNone, reset: map[string]bool{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
 	}
+	j.stopping, j.askStop = context.WithCancel(context.Background())
 	for _, uid := range o.Reset {
 		j.reset[uid] = true
 	}
@@ -200,6 +208,8 @@ const tickEvery = 20 * time.Millisecond
 // Stop asks for an orderly end; it returns at once.
 func (j *Job) Stop(mode checkpoint.StopMode) {
 	j.event(checkpoint.Event{Kind: checkpoint.EventStop, Stop: mode}, nil)
+	j.asked.CompareAndSwap(uint32(checkpoint.StopNone), uint32(mode))
+	j.askStop()
 }
 
 // event hands an event to the coordinator.
@@ -224,6 +234,22 @@ func (j *Job) renew() {
 	j.lifeMu.Lock()
 	j.life = l
 	j.lifeMu.Unlock()
+}
+
+// admit says how many of n records a source may take in: under --max-records
+// the job takes in so many and no more.
+func (j *Job) admit(n int) int {
+	limit := j.opts.MaxRecords
+	if limit == 0 {
+		return n
+	}
+	for {
+		before := j.admitted.Load()
+		most := max(0, min(int64(n), limit-before))
+		if j.admitted.CompareAndSwap(before, before+most) {
+			return int(most)
+		}
+	}
 }
 
 // taken counts records for --max-records.

@@ -257,12 +257,33 @@ func (b *build) task(c *topology.Chain, subtask int) (*task, error) {
 func (l *life) restoredWatermark(c *topology.Chain) record.Timestamp {
 	if l.restored != nil {
 		for _, w := range l.restored.Chains {
-			if w.Chain == c.Name {
+			if w.Chain == c.Name && !l.job.startsEmpty(c) {
 				return w.Watermark
 			}
 		}
 	}
 	return record.MinTimestamp
+}
+
+// startsEmpty says that --reset takes all state of a chain away. Its event time
+// begins anew with it: no window was ever closed, so nothing is late.
+func (j *Job) startsEmpty(c *topology.Chain) bool {
+	stateful, kept := 0, 0
+	var walk func([]*topology.Node)
+	walk = func(nodes []*topology.Node) {
+		for _, n := range nodes {
+			if n.Aggregate != nil {
+				stateful++
+				if !j.isReset(n.UID) {
+					kept++
+				}
+			}
+			walk(n.Next)
+			walk(n.Late)
+		}
+	}
+	walk(c.Roots)
+	return stateful > 0 && kept == 0
 }
 
 func (b *build) sourceTask(c *topology.Chain, subtask int) error {
@@ -330,11 +351,6 @@ func (l *life) makeConsumers() error {
 			return err
 		}
 		l.consumers = append(l.consumers, c)
-		for _, t := range l.sources {
-			if t.source == s {
-				t.consumer = c
-			}
-		}
 		f := &fetcher{life: l, consumer: c, routes: routes}
 		l.start("source:"+s.Spec.Name, f.run)
 	}

@@ -21,7 +21,6 @@ type sourceStart struct {
 type partition struct {
 	checkpoint.SourcePosition
 	polled atomic.Int64 // B7's position: behind what was fetched, processed or not
-	paused atomic.Bool
 	lag    atomic.Int64
 	// undecided is the log between its last stable offset and its end; fetchedAt
 	// is when records came last, in milliseconds.
@@ -72,14 +71,11 @@ func (t *sourceTask) run() error {
 		return err
 	}
 	for {
-		from, m, room, ok := t.inbox.take()
-		if ok {
-			if err := t.between(); err != nil {
-				return err
-			}
-			if err := t.handle(from, m, room); err != nil {
-				return err
-			}
+		progressed, err := t.turn()
+		if err != nil {
+			return err
+		}
+		if progressed {
 			continue
 		}
 		wait, err := t.pump(ctx)
@@ -96,6 +92,30 @@ func (t *sourceTask) run() error {
 			return err
 		}
 	}
+}
+
+// turn does the next thing there is to do: control messages first, then a slice
+// of the run under way, then the next run.
+func (t *sourceTask) turn() (progressed bool, err error) {
+	if m, ok := t.inbox.takeFrom(t.control); ok {
+		t.apply()
+		return true, t.handle(m)
+	}
+	if err := t.between(); err != nil {
+		return false, err
+	}
+	if !t.work.left {
+		from, m, ok := t.inbox.take()
+		if !ok {
+			return false, nil
+		}
+		if m.kind != messageFetched {
+			return true, t.handle(m)
+		}
+		t.work = work{fetched: m.fetched, input: from, left: true}
+		t.parts[from].handed = m.fetched.Next.Offset
+	}
+	return true, t.slice()
 }
 
 // forever is a wait that only a message or a tick ends.
@@ -141,15 +161,8 @@ func (t *sourceTask) wait(ctx context.Context, tick <-chan time.Time, wait time.
 	return nil
 }
 
-func (t *sourceTask) handle(from int, m message, room bool) error {
+func (t *sourceTask) handle(m message) error {
 	switch m.kind {
-	case messageFetched:
-		if room {
-			t.resume(from)
-		}
-		err := t.fetched(from, &m.fetched)
-		m.fetched.Records.Release()
-		return err
 	case messageBarrier:
 		return t.checkpoint(m.epoch)
 	case messageStop:
@@ -161,44 +174,64 @@ func (t *sourceTask) handle(from int, m message, room bool) error {
 	return nil
 }
 
-// fetched runs a batch of one partition through the chain.
-func (t *sourceTask) fetched(from int, f *record.FetchedPartition) error {
-	p := t.parts[from]
-	t.life.fail.before("fetched")
+// slice runs some records of the run under way through the chain.
+func (t *sourceTask) slice() error {
+	w := &t.work
+	p := t.parts[w.input]
 	if t.stopped || p.Ended {
-		return nil
+		return t.workDone()
 	}
 	job := t.life.job
 	t.env.Now = job.nowNanos()
 	var m record.Message
-	n := f.Records.Len()
-	for i := range n {
-		f.Records.At(i, &m)
+	first, end := w.next, min(w.next+sliceRecords, w.fetched.Records.Len())
+	for ; w.next < end; w.next++ {
+		w.fetched.Records.At(w.next, &m)
 		if p.Stop >= 0 && m.Offset >= p.Stop {
+			w.next = w.fetched.Records.Len()
 			break
 		}
-		if err := t.one(from, &m); err != nil {
+		if err := t.one(w.input, &m); err != nil {
 			return err
 		}
 		p.Offset, p.LeaderEpoch = m.Offset+1, m.Epoch
 	}
-	if p.Stop < 0 || f.Next.Offset <= p.Stop {
-		p.Offset = f.Next.Offset // behind markers and aborted records
-		p.LeaderEpoch = f.Next.LeaderEpoch
-	}
-	p.lag.Store(int64(max(0, f.LastStable-p.Offset)))
-	p.undecided.Store(int64(max(0, f.HighWatermark-f.LastStable)))
-	p.fetchedAt.Store(int64(job.now()))
-	t.taken(n)
-	t.marks.Active(from, job.now())
-	if p.Stop >= 0 && (p.Offset >= p.Stop || f.Next.Offset >= p.Stop) {
-		if err := t.end(from); err != nil {
+	t.taken(end - first)
+	t.marks.Active(w.input, job.now())
+	if w.next >= w.fetched.Records.Len() {
+		if err := t.runDone(p); err != nil {
 			return err
 		}
 	}
 	if now := job.clock(); now.After(t.wmAt) {
 		return t.tick()
 	}
+	return nil
+}
+
+// runDone moves the position behind what followed the run's last record, markers
+// and aborted records, and ends the partition at its stop.
+func (t *sourceTask) runDone(p *partition) error {
+	f := &t.work.fetched
+	input := t.work.input
+	if p.Stop < 0 || f.Next.Offset <= p.Stop {
+		p.Offset = f.Next.Offset
+		p.LeaderEpoch = f.Next.LeaderEpoch
+	}
+	p.lag.Store(int64(max(0, f.LastStable-p.Offset)))
+	p.undecided.Store(int64(max(0, f.HighWatermark-f.LastStable)))
+	p.fetchedAt.Store(int64(t.life.job.now()))
+	reached := p.Stop >= 0 && (p.Offset >= p.Stop || f.Next.Offset >= p.Stop)
+	if err := t.workDone(); err != nil || !reached {
+		return err
+	}
+	return t.end(input)
+}
+
+// workDone gives the run's memory back.
+func (t *sourceTask) workDone() error {
+	t.work.fetched.Records.Release()
+	t.work = work{}
 	return nil
 }
 
@@ -304,13 +337,6 @@ func (t *sourceTask) checkpoint(n checkpoint.Epoch) error {
 	return t.barrier(n, positions, moved)
 }
 
-func (t *sourceTask) resume(from int) {
-	p := t.parts[from]
-	if p.paused.CompareAndSwap(true, false) {
-		t.consumer.Resume([]record.TopicPartition{{Topic: p.Topic, Partition: p.Partition}})
-	}
-}
-
 // generateFeed makes the records of a generate source, at its rate.
 type generateFeed struct {
 	t     *sourceTask
@@ -334,7 +360,12 @@ func (g *generateFeed) next(context.Context) (time.Duration, bool, error) {
 		due = min(due, made)
 	}
 	count := 0
+	admitted := true
 	for ; n < due && !g.gen.Ended(n); n++ {
+		if admitted = t.life.job.admit(1) == 1; !admitted {
+			break
+		}
+		count++
 		t.arena.Reset()
 		ok, err := g.gen.Generate(n, &t.row)
 		if err != nil {
@@ -348,14 +379,16 @@ func (g *generateFeed) next(context.Context) (time.Duration, bool, error) {
 		if err := t.op.Process(&t.row); err != nil {
 			return 0, false, err
 		}
-		count++
 	}
 	if count > 0 {
 		t.taken(count)
 		t.marks.Active(0, t.life.job.now())
 	}
-	if g.gen.Ended(n) {
+	switch {
+	case g.gen.Ended(n):
 		return 0, true, nil
+	case !admitted:
+		return forever, false, nil // the stop is on its way
 	}
 	if n < due || g.rate == 0 {
 		return 0, false, nil
@@ -386,12 +419,17 @@ func (s *stdinFeed) next(context.Context) (time.Duration, bool, error) {
 		return 0, false, err
 	}
 	count := 0
+	admitted := true
 	for {
+		if admitted = s.t.life.job.admit(1) == 1; !admitted {
+			break
+		}
 		line, at, ok := s.lines.Next()
 		if !ok && eof {
 			line, at, ok = s.lines.Last()
 		}
 		if !ok {
+			s.t.life.job.admitted.Add(-1)
 			break
 		}
 		m := record.Message{Topic: s.t.source.Spec.Name, Offset: at, Epoch: -1, Time: s.t.life.job.now(), Value: line}
@@ -404,6 +442,9 @@ func (s *stdinFeed) next(context.Context) (time.Duration, bool, error) {
 	if count > 0 {
 		s.t.taken(count)
 		s.t.marks.Active(0, s.t.life.job.now())
+	}
+	if !admitted {
+		return forever, false, nil // the stop is on its way
 	}
 	return 0, eof, nil
 }

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"kstream/internal/kafka"
 )
@@ -32,7 +35,7 @@ import (
 const (
 	// waitLimit is how long anything may take; what takes longer is broken,
 	// however slow the machine.
-	waitLimit = 60 * time.Second
+	waitLimit = 40 * time.Second
 	pollEvery = 20 * time.Millisecond
 )
 
@@ -48,6 +51,12 @@ var kstreamProgram program
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// These tests wait most of the time; a user with a slow machine may say else.
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(withProgram(m))
 }
 
@@ -435,4 +444,25 @@ func (c *cluster) group(name, topic string, p int32) (int64, string) {
 		return -1, ""
 	}
 	return o.At, o.Metadata
+}
+
+// holdTransactions makes the broker leave every request to end a transaction
+// without an answer.
+func (c *cluster) holdTransactions() {
+	c.fake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		return nil, nil, true
+	})
+}
+
+// produced is the high watermark of a topic.
+func (c *cluster) produced(topic string) int64 {
+	c.t.Helper()
+	ends, err := c.adm.ListEndOffsets(c.t.Context(), topic)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var n int64
+	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n
 }
