@@ -315,11 +315,15 @@ func (j *job) finish(p *process) verify.Verdict {
 	}
 	ctx, cancel := context.WithTimeout(j.t.Context(), finishWithin)
 	defer cancel()
-	last := "the verifier never came to an end"
+	last := "the verifier did not run"
 	err := broker.Poll(ctx, 4*pollEvery, func(ctx context.Context) error {
 		if p.ended() {
 			cancel()
 			return fmt.Errorf("kstream ended with %v", p.cmd.ProcessState)
+		}
+		if err := j.behind(ctx); err != nil {
+			last = err.Error()
+			return err
 		}
 		d, err := verify.Run(ctx, j.spec)
 		if err == nil && len(d.Problems) > 0 {
@@ -333,6 +337,26 @@ func (j *job) finish(p *process) verify.Verdict {
 	}
 	p.stop()
 	return j.verdict()
+}
+
+// behind says how far the group's offsets are from the end of the input. It asks
+// little, so that a broker is not flooded with whole verifications meanwhile.
+func (j *job) behind(ctx context.Context) error {
+	ends, err := j.adm.ListEndOffsets(ctx, j.spec.In)
+	if err != nil {
+		return err
+	}
+	offsets, err := j.adm.FetchOffsets(ctx, "kstream-"+j.spec.Name)
+	if err != nil {
+		return err
+	}
+	ends.Each(func(end kadm.ListedOffset) {
+		// The last offset is that of the marker of the driver's last transaction.
+		if o, ok := offsets.Lookup(end.Topic, end.Partition); !ok || o.At < end.Offset-1 {
+			err = errors.Join(err, fmt.Errorf("the group is at %d in %s/%d, the end is %d", o.At, end.Topic, end.Partition, end.Offset))
+		}
+	})
+	return err
 }
 
 // verdict verifies a run whose processes have ended.

@@ -48,7 +48,7 @@ func Run(ctx context.Context, j Job) (Verdict, error) {
 		return d, err
 	}
 	d.Problems = append(d.Problems, problems...)
-	d.Compared.Aborted, err = aborted(ctx, j, h)
+	d.Compared.Aborted, err = aborted(ctx, adm, j, h)
 	return d, err
 }
 
@@ -175,10 +175,10 @@ func openNow(ctx context.Context, adm *kadm.Client, j Job, topics []string) ([]s
 
 // aborted counts the output records only uncommitted readers see: the proof that
 // the run made attempts which had to be taken back.
-func aborted(ctx context.Context, j Job, h History) (int, error) {
+func aborted(ctx context.Context, adm *kadm.Client, j Job, h History) (int, error) {
 	n := -h.Copy.Len() - h.Counts.Len() - h.Windows.Len()
 	for _, t := range []string{j.Copy, j.Counts, j.Windows} {
-		log, err := readTopic(ctx, j.Addrs, t, kgo.ReadUncommitted())
+		log, err := readTopic(ctx, adm, j.Addrs, t, kgo.ReadUncommitted())
 		if err != nil {
 			return 0, fmt.Errorf("read topic %s uncommitted: %w", t, err)
 		}

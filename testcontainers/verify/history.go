@@ -88,12 +88,16 @@ type History struct {
 // Read reads all topics of the job as committed.
 func Read(ctx context.Context, j Job) (History, error) {
 	h := History{WindowSize: j.WindowSize}
+	adm, err := admin(j.Addrs)
+	if err != nil {
+		return h, err
+	}
+	defer adm.Close()
 	for _, t := range []struct {
 		topic string
 		to    *Log
 	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows}} {
-		var err error
-		if *t.to, err = readTopic(ctx, j.Addrs, t.topic, kgo.ReadCommitted()); err != nil {
+		if *t.to, err = readTopic(ctx, adm, j.Addrs, t.topic, kgo.ReadCommitted()); err != nil {
 			return h, fmt.Errorf("read topic %s: %w", t.topic, err)
 		}
 	}
@@ -103,8 +107,8 @@ func Read(ctx context.Context, j Job) (History, error) {
 // readTopic reads a topic up to its last stable offset. Control records are
 // kept while reading, because markers occupy offsets: without them the end would
 // never be reached.
-func readTopic(ctx context.Context, addrs []string, topic string, level kgo.IsolationLevel) (Log, error) {
-	ends, err := stableEnds(ctx, addrs, topic)
+func readTopic(ctx context.Context, adm *kadm.Client, addrs []string, topic string, level kgo.IsolationLevel) (Log, error) {
+	ends, err := stableEnds(ctx, adm, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +158,7 @@ func readTopic(ctx context.Context, addrs []string, topic string, level kgo.Isol
 }
 
 // stableEnds is the last stable offset of every partition.
-func stableEnds(ctx context.Context, addrs []string, topic string) ([]int64, error) {
-	adm, err := admin(addrs)
-	if err != nil {
-		return nil, err
-	}
-	defer adm.Close()
+func stableEnds(ctx context.Context, adm *kadm.Client, topic string) ([]int64, error) {
 	listed, err := adm.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return nil, err

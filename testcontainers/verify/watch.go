@@ -69,10 +69,15 @@ func (w *Watcher) Close() {
 // context, ends it, and compares what it saw with a reading after the end. It
 // returns the number of records compared.
 func (w *Watcher) Compare(ctx context.Context, j Job) (int, []string, error) {
+	adm, err := admin(j.Addrs)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer adm.Close()
 	end := map[string]Log{}
 	total := 0
 	for _, topic := range []string{j.Copy, j.Counts, j.Windows} {
-		log, err := readTopic(ctx, j.Addrs, topic, kgo.ReadCommitted())
+		log, err := readTopic(ctx, adm, j.Addrs, topic, kgo.ReadCommitted())
 		if err != nil {
 			return 0, nil, fmt.Errorf("read topic %s again: %w", topic, err)
 		}
