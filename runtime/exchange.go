@@ -62,6 +62,18 @@ func newInbox(inputs int) *inbox {
 	return b
 }
 
+// fetchCapacity is how many runs of fetched records may wait for a source task
+// beside the one it works on. A run is all that a fetch brought of a partition,
+// up to a few megabytes: what waits longer has left the processor's cache.
+const fetchCapacity = 1
+
+func capacityOf(k messageKind) int {
+	if k == messageFetched {
+		return fetchCapacity
+	}
+	return inputCapacity
+}
+
 func hasData(k messageKind) bool { return k == messageRows || k == messageFetched }
 
 // put appends a message. Data waits for room; waited says that it had to.
@@ -69,7 +81,7 @@ func (b *inbox) put(ctx context.Context, from int, m message) (waited bool, err 
 	in := &b.inputs[from]
 	for {
 		b.mu.Lock()
-		if !hasData(m.kind) || in.data < inputCapacity {
+		if !hasData(m.kind) || in.data < capacityOf(m.kind) {
 			b.append(in, m)
 			b.mu.Unlock()
 			return waited, nil
@@ -84,22 +96,6 @@ func (b *inbox) put(ctx context.Context, from int, m message) (waited bool, err 
 	}
 }
 
-// offer appends a message whatever the length of the queue, and tells whether
-// it is full now. It never waits: for the fetcher, which pauses instead.
-func (b *inbox) offer(from int, m message) (full bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	in := &b.inputs[from]
-	b.append(in, m)
-	return in.data >= inputCapacity
-}
-
-func (b *inbox) full(from int) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.inputs[from].data >= inputCapacity
-}
-
 func (b *inbox) append(in *input, m message) {
 	if hasData(m.kind) {
 		in.data++
@@ -111,9 +107,8 @@ func (b *inbox) append(in *input, m message) {
 	}
 }
 
-// take returns the next message of an input that is not blocked. room says that
-// its queue is no longer full.
-func (b *inbox) take() (from int, m message, room, ok bool) {
+// take returns the next message of an input that is not blocked.
+func (b *inbox) take() (from int, m message, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.inputs {
@@ -123,23 +118,37 @@ func (b *inbox) take() (from int, m message, room, ok bool) {
 			continue
 		}
 		b.next = at + 1
-		m := in.queue[in.head]
-		in.queue[in.head] = message{}
-		in.head++
-		if in.head == len(in.queue) {
-			in.queue, in.head = in.queue[:0], 0
-		}
-		if hasData(m.kind) {
-			room = in.data == inputCapacity
-			in.data--
-			select {
-			case in.space <- struct{}{}:
-			default:
-			}
-		}
-		return at, m, room, true
+		return at, in.pop(), true
 	}
-	return 0, message{}, false, false
+	return 0, message{}, false
+}
+
+// takeFrom returns the next message of one input.
+func (b *inbox) takeFrom(from int) (m message, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in := &b.inputs[from]
+	if in.head == len(in.queue) {
+		return message{}, false
+	}
+	return in.pop(), true
+}
+
+func (in *input) pop() message {
+	m := in.queue[in.head]
+	in.queue[in.head] = message{}
+	in.head++
+	if in.head == len(in.queue) {
+		in.queue, in.head = in.queue[:0], 0
+	}
+	if hasData(m.kind) {
+		in.data--
+		select {
+		case in.space <- struct{}{}:
+		default:
+		}
+	}
+	return m
 }
 
 // block stops reading an input (E3); unblock reads all of them again.

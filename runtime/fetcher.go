@@ -13,9 +13,9 @@ type route struct {
 }
 
 // fetcher polls the consumer of one source and hands what it gets to the source
-// tasks. It never waits for a task: a partition whose channel is full is paused
-// until the task has made room, so that one slow task does not hold back the
-// others.
+// tasks. It waits for a task whose channel is full, and then fetches nothing:
+// that is the back-pressure. Pausing partitions instead would throw away what
+// the client has buffered of them, to be fetched and decompressed again.
 type fetcher struct {
 	life     *life
 	consumer Consumer
@@ -32,26 +32,15 @@ func (f *fetcher) run() error {
 			return err
 		}
 		for _, p := range fetch.Partitions {
-			f.deliver(p)
+			r, ok := f.routes[p.TopicPartition]
+			if !ok {
+				p.Records.Release()
+				continue
+			}
+			r.task.parts[r.input].polled.Store(int64(p.Next.Offset))
+			if _, err := r.task.inbox.put(f.life.ctx, r.input, message{kind: messageFetched, fetched: p}); err != nil {
+				return err
+			}
 		}
-	}
-}
-
-func (f *fetcher) deliver(p record.FetchedPartition) {
-	r, ok := f.routes[p.TopicPartition]
-	if !ok {
-		p.Records.Release()
-		return
-	}
-	part := r.task.parts[r.input]
-	part.polled.Store(int64(p.Next.Offset))
-	if !r.task.inbox.offer(r.input, message{kind: messageFetched, fetched: p}) {
-		return
-	}
-	part.paused.Store(true)
-	f.consumer.Pause([]record.TopicPartition{p.TopicPartition})
-	if !r.task.inbox.full(r.input) {
-		// The task emptied the channel before it could know of the pause.
-		r.task.resume(r.input)
 	}
 }

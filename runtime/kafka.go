@@ -66,9 +66,6 @@ type Producer interface {
 // Consumer reads partitions from given positions; it never moves by itself.
 type Consumer interface {
 	Poll(ctx context.Context) (*record.Fetch, error)
-	AddPartitions(positions []record.Position)
-	Pause(partitions []record.TopicPartition)
-	Resume(partitions []record.TopicPartition)
 	Close()
 }
 

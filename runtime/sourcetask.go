@@ -46,9 +46,20 @@ type sourceTask struct {
 	ended   bool
 	holder  atomic.Int32 // partition that holds the watermark back, -1 none
 	feed    feed         // generate and stdin; nil for Kafka
-
-	consumer Consumer
+	work    work         // the run of records under way
 }
+
+// work is a run of fetched records and how far the task is in it.
+type work struct {
+	fetched record.FetchedPartition
+	input   int // channel number of its partition
+	next    int // index of the next record
+	left    bool
+}
+
+// sliceRecords is how many records of a run are processed between two looks at
+// the control channel: a barrier waits for no more.
+const sliceRecords = 1024
 
 // feed is a source inside the process. next runs some records through the chain
 // and says how long to wait for more; done says that there are none.
@@ -113,7 +124,6 @@ func (t *sourceTask) turn() (progressed bool, err error) {
 			return true, t.handle(m)
 		}
 		t.work = work{fetched: m.fetched, input: from, left: true}
-		t.parts[from].handed = m.fetched.Next.Offset
 	}
 	return true, t.slice()
 }
@@ -166,6 +176,11 @@ func (t *sourceTask) handle(m message) error {
 	case messageBarrier:
 		return t.checkpoint(m.epoch)
 	case messageStop:
+		// The event time of what was taken in still counts: what it closes is
+		// part of the work in flight.
+		if err := t.tick(); err != nil {
+			return err
+		}
 		t.stopped = true
 		if m.drain {
 			return t.finalWatermark()
@@ -184,7 +199,9 @@ func (t *sourceTask) slice() error {
 	job := t.life.job
 	t.env.Now = job.nowNanos()
 	var m record.Message
-	first, end := w.next, min(w.next+sliceRecords, w.fetched.Records.Len())
+	want := min(sliceRecords, w.fetched.Records.Len()-w.next)
+	admitted := job.admit(want)
+	first, end := w.next, w.next+admitted
 	for ; w.next < end; w.next++ {
 		w.fetched.Records.At(w.next, &m)
 		if p.Stop >= 0 && m.Offset >= p.Stop {
@@ -198,6 +215,9 @@ func (t *sourceTask) slice() error {
 	}
 	t.taken(end - first)
 	t.marks.Active(w.input, job.now())
+	if admitted < want && w.next < w.fetched.Records.Len() {
+		return t.workDone() // more than was asked for: the stop is on its way
+	}
 	if w.next >= w.fetched.Records.Len() {
 		if err := t.runDone(p); err != nil {
 			return err
@@ -205,6 +225,28 @@ func (t *sourceTask) slice() error {
 	}
 	if now := job.clock(); now.After(t.wmAt) {
 		return t.tick()
+	}
+	return nil
+}
+
+// takeIn runs the records of a run up to end through the chain, or up to the
+// partition's stop.
+func (t *sourceTask) takeIn(w *work, p *partition, end int) error {
+	var m record.Message
+	first := w.next
+	for ; w.next < end; w.next++ {
+		w.fetched.Records.At(w.next, &m)
+		if p.Stop >= 0 && m.Offset >= p.Stop {
+			break
+		}
+		if err := t.one(w.input, &m); err != nil {
+			return err
+		}
+		p.Offset, p.LeaderEpoch = m.Offset+1, m.Epoch
+	}
+	t.taken(w.next - first)
+	if w.next < end {
+		w.next = w.fetched.Records.Len()
 	}
 	return nil
 }

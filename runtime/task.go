@@ -200,7 +200,7 @@ func (t *task) run() error {
 	ctx := t.life.ctx
 	flushAt := time.Time{}
 	for {
-		from, m, _, ok := t.inbox.take()
+		from, m, ok := t.inbox.take()
 		if !ok {
 			if err := t.flush(); err != nil {
 				return err

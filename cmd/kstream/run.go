@@ -133,7 +133,7 @@ func runPipeline(path string, f *runFlags) error {
 	if err := checkUIDs(plan, f.reset); err != nil {
 		return err
 	}
-	debug.SetGCPercent(400) // the hot path makes no garbage: collect rarely
+	setGC()
 	s := newScreen(plan, path, f)
 	log := newLog(plan.Spec.Log, f.verbose, s)
 	env, err := prepareEnvironment(plan, f, log, s)
@@ -362,5 +362,16 @@ func runJob(job *runtime.Job, f *runFlags, s *screen, e *environment) error {
 			}
 			return nil
 		}
+	}
+}
+
+// gcPercent: the hot path makes little garbage, but every fetched batch is some,
+// and memory that is fresh from the system costs more than a collection.
+const gcPercent = 200
+
+// setGC leaves a GOGC of the environment alone.
+func setGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 }

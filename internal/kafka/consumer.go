@@ -14,17 +14,14 @@ import (
 	"kstream/record"
 )
 
-// ConsumerConfig is what to read and how. Zero values of MaxPollRecords and
-// Isolation are the defaults: 10,000 and read_committed.
+// ConsumerConfig is what to read and how. An empty Isolation is read_committed.
 type ConsumerConfig struct {
-	Positions      []record.Position
-	Isolation      string // read_committed | read_uncommitted
-	MaxPollRecords int
+	Positions []record.Position
+	Isolation string // read_committed | read_uncommitted
 }
 
 const (
-	pollRecordsDefault     = 10_000
-	fetchPartitionBytes    = 4 << 20
+	fetchPartitionBytes    = 1 << 20
 	fetchBytes             = 16 << 20
 	fetchWait              = 500 * time.Millisecond
 	explainTimeout         = 5 * time.Second
@@ -41,7 +38,6 @@ const (
 type Consumer struct {
 	cluster *Cluster
 	client  *kgo.Client
-	max     int
 
 	mu         sync.Mutex
 	next       map[record.TopicPartition]record.Position // behind what Poll returned
@@ -65,12 +61,9 @@ func NewConsumer(cluster *Cluster, cfg ConsumerConfig) (*Consumer, error) {
 
 func newConsumer(cluster *Cluster, cfg ConsumerConfig, rack string) (*Consumer, error) {
 	c := &Consumer{
-		cluster: cluster, max: cfg.MaxPollRecords,
+		cluster:    cluster,
 		next:       make(map[record.TopicPartition]record.Position, len(cfg.Positions)),
 		complaints: map[complaint]*since{},
-	}
-	if c.max <= 0 {
-		c.max = pollRecordsDefault
 	}
 	opts, err := cluster.cfg.options()
 	if err != nil {
@@ -166,7 +159,7 @@ func (c *Consumer) Poll(ctx context.Context) (*record.Fetch, error) {
 		if dead := c.fatal(); dead != nil {
 			return nil, dead
 		}
-		fetches := c.client.PollRecords(ctx, c.max)
+		fetches := c.client.PollFetches(ctx)
 		out := &record.Fetch{}
 		if err := c.collect(fetches, out); err != nil {
 			return nil, c.explain(err)
