@@ -120,31 +120,14 @@ func (c *Consumer) offsets(positions []record.Position) map[string]map[int32]kgo
 	return out
 }
 
-// AddPartitions begins to read further partitions.
-func (c *Consumer) AddPartitions(positions []record.Position) {
-	c.mu.Lock()
-	offsets := c.offsets(positions)
-	c.mu.Unlock()
-	c.client.AddConsumePartitions(offsets)
-}
-
-// Pause stops fetching the partitions; what is buffered of them stays until
-// Resume. Poll may be waiting meanwhile.
+// Pause stops fetching partitions for good: what the client has buffered of them
+// is thrown away.
 func (c *Consumer) Pause(partitions []record.TopicPartition) {
-	c.client.PauseFetchPartitions(byTopic(partitions))
-}
-
-// Resume goes on with partitions that were paused.
-func (c *Consumer) Resume(partitions []record.TopicPartition) {
-	c.client.ResumeFetchPartitions(byTopic(partitions))
-}
-
-func byTopic(partitions []record.TopicPartition) map[string][]int32 {
-	out := map[string][]int32{}
+	topics := map[string][]int32{}
 	for _, p := range partitions {
-		out[p.Topic] = append(out[p.Topic], p.Partition)
+		topics[p.Topic] = append(topics[p.Topic], p.Partition)
 	}
-	return out
+	c.client.PauseFetchPartitions(topics)
 }
 
 // Close ends the client and a waiting Poll.

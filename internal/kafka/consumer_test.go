@@ -187,27 +187,6 @@ func TestCorruptBatch(t *testing.T) {
 	}
 }
 
-func TestPauseAndAdd(t *testing.T) {
-	f := newFixture(t, kfake.SeedTopics(2, "t"))
-	f.plain(t, "t", 0, "a")
-	f.plain(t, "t", 1, "b")
-	c := f.consumer(t, ConsumerConfig{})
-	zero, one := record.TopicPartition{Topic: "t"}, record.TopicPartition{Topic: "t", Partition: 1}
-	c.Pause([]record.TopicPartition{zero})
-	c.AddPartitions([]record.Position{position("t", 0, 0), position("t", 1, 0)})
-	fetch, err := c.Poll(t.Context())
-	must(t, err)
-	if len(fetch.Partitions) != 1 || fetch.Partitions[0].TopicPartition != one {
-		t.Fatalf("a paused partition was polled: %v", fetch)
-	}
-	c.Resume([]record.TopicPartition{zero})
-	fetch, err = c.Poll(t.Context())
-	must(t, err)
-	if len(fetch.Partitions) != 1 || fetch.Partitions[0].TopicPartition != zero {
-		t.Fatalf("a resumed partition was not polled: %v", fetch)
-	}
-}
-
 func TestPollEnds(t *testing.T) {
 	f := newFixture(t, kfake.SeedTopics(1, "t"))
 	c := f.consumer(t, ConsumerConfig{Positions: []record.Position{position("t", 0, 0)}})
