@@ -80,8 +80,12 @@ func newTopics(t *testing.T, b *broker.Broker) *job {
 		In: name + "-in", Copy: name + "-copy", Counts: name + "-counts", Windows: name + "-windows",
 	}}
 	j.state = filepath.Join(j.dir, "state")
+	// The records carry the event time of a year long past: a broker that applies
+	// retention would delete them while the test runs.
+	keep := "-1"
+	configs := map[string]*string{"retention.ms": &keep}
 	for topic, partitions := range map[string]int32{j.spec.In: inPartitions, j.spec.Copy: inPartitions, j.spec.Counts: 3, j.spec.Windows: 2} {
-		if _, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		if _, err := adm.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 			t.Fatalf("create topic %s: %v", topic, err)
 		}
 	}

@@ -49,6 +49,9 @@ func Run(ctx context.Context, j Job) (Verdict, error) {
 	}
 	d.Problems = append(d.Problems, problems...)
 	d.Compared.Aborted, err = aborted(ctx, adm, j, h)
+	if d.Compared.Aborted < 0 {
+		d.Problems = append(d.Problems, fmt.Sprintf("an uncommitted reader sees %d records less than a committed one: the log loses its beginning", -d.Compared.Aborted))
+	}
 	return d, err
 }
 

@@ -102,7 +102,7 @@ func (w *Watcher) Compare(ctx context.Context, j Job) (int, []string, error) {
 	if n := w.count(); n == 0 || n != total {
 		problems = append(problems, fmt.Sprintf("watch: the reader saw %d of %d records", n, total))
 	}
-	return total, problems, nil
+	return w.count(), problems, nil
 }
 
 // count is the number of records seen.
