@@ -37,6 +37,7 @@ type input struct {
 	gap              time.Duration // between two batches
 	pauseAt          int           // batch after which nothing comes for pause
 	pause            time.Duration
+	paused           func() // called behind the pause
 	rng              *rand.Rand
 }
 
@@ -62,6 +63,9 @@ func (p *input) write(ctx context.Context, dialer kgo.Opt, addrs []string) error
 		time.Sleep(p.gap)
 		if b == p.pauseAt {
 			time.Sleep(p.pause)
+			if p.paused != nil {
+				p.paused()
+			}
 		}
 	}
 	var last []*kgo.Record

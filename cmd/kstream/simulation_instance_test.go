@@ -117,10 +117,10 @@ func (in *instance) at(step string) {
 	pause := time.Duration(0)
 	often := 4
 	if passages(step) > 20 {
-		often = 16 // once per record or batch
+		often = 4 * int(in.sim.stall/time.Millisecond) // once per record or batch
 	}
 	if in.rng.IntN(often) == 0 {
-		pause = time.Duration(in.rng.Int64N(int64(4 * time.Millisecond)))
+		pause = time.Duration(in.rng.Int64N(int64(in.sim.stall)))
 	}
 	if hit {
 		in.strike()

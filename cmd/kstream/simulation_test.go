@@ -98,7 +98,8 @@ type simulation struct {
 	input    input
 	ends     []point // of the processes, in order; the last one has none
 	faults   []fault
-	tv1      int // 0: version 2; 1: the feature is lower; 2: an old broker
+	stall    time.Duration // how long a step takes at most
+	tv1      int           // 0: version 2; 1: the feature is lower; 2: an old broker
 
 	network   kfake.VirtualNetwork
 	fake      *kfake.Cluster
@@ -126,8 +127,15 @@ func newSimulation(seed int64) *simulation {
 	}
 	s.input = input{partitions: 1 + rng.IntN(4), keys: 3 + rng.IntN(8), batches: 30 + rng.IntN(50), size: 1 + rng.IntN(10),
 		gap: time.Duration(1+rng.IntN(100)) * time.Millisecond, pauseAt: -1, rng: rand.New(rand.NewPCG(uint64(seed), 1))}
-	if rng.IntN(4) == 0 {
+	s.stall = 4 * time.Millisecond
+	switch rng.IntN(8) {
+	case 0, 1: // long enough that the store is flushed, and then a commit that fails
 		s.input.pauseAt, s.input.pause = s.input.batches/2, 70*time.Second
+		s.input.paused = s.loseEnds
+	case 2, 3: // records come all the time, and tasks get barriers far apart
+		s.input.batches, s.input.size, s.input.gap = 200, 1+rng.IntN(2), time.Duration(1+rng.IntN(4))*time.Millisecond
+		s.settings[1] = fmt.Sprintf("checkpoint.interval=%dms", 10+rng.IntN(20))
+		s.stall = 40 * time.Millisecond
 	}
 	if seed%2 != 0 {
 		s.tv1 = 1 + int(seed/2%2)
@@ -316,6 +324,16 @@ func (s *simulation) setCurrent(in *instance) {
 	s.current = in
 }
 
+// loseEnds loses everything that could end a transaction, longer than an epoch
+// may take.
+func (s *simulation) loseEnds() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.current.link.lose(loss{key: keyEndTxn, left: 1000, until: time.Now().Add(4 * time.Second)})
+	}
+}
+
 // lowerFeature makes the broker one without transactions of version 2.
 func (s *simulation) lowerFeature(ctx context.Context) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(s.fake.ListenAddrs()...), kgo.Dialer(s.network.DialContext))
@@ -356,7 +374,9 @@ func TestSimulation(t *testing.T) {
 	t.Run("seeds", func(t *testing.T) {
 		for seed := first; seed < first+count; seed++ {
 			t.Run(strconv.FormatInt(seed, 10), func(t *testing.T) {
-				t.Parallel()
+				if os.Getenv(mutantVariable) == "" {
+					t.Parallel()
+				}
 				runSeed(t, seed, c)
 			})
 		}
