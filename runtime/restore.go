@@ -11,6 +11,7 @@ import (
 	"kstream/checkpoint"
 	"kstream/record"
 	"kstream/state"
+	"kstream/topology"
 )
 
 // readRecord is U4: the newest record under the fence says what c is.
@@ -36,6 +37,9 @@ func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
 		return 0, refuse(6, "restore the topic, or begin anew with --from none", "the checkpoint record cannot be read: %v", err)
 	}
 	r = l.fail.recall(r)
+	if err := l.checkInputs(r); err != nil {
+		return 0, err
+	}
 	if j.fromNone {
 		return l.beginAnew(ctx, r)
 	}
@@ -49,7 +53,67 @@ func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
 	if err := l.compatible(r); err != nil {
 		return 0, err
 	}
+	l.warnDrained(r)
 	return r.Epoch, l.compareGroups(ctx, r)
+}
+
+// checkInputs refuses a missing input: if R knows it, its data is lost,
+// otherwise its name is wrong.
+func (l *life) checkInputs(r *checkpoint.Record) error {
+	for _, s := range l.job.plan.Sources {
+		for _, t := range s.Spec.Topics {
+			if _, ok := l.topics[t]; ok {
+				continue
+			}
+			if r == nil || l.job.fromNone || l.job.isReset(s.Spec.UID) {
+				return missingInput(s, t)
+			}
+			for _, p := range r.Sources {
+				if p.UID == s.Spec.UID && p.Topic == t {
+					return refuse(6, "to start the source anew, once there is a topic: --reset "+s.Spec.UID,
+						"the topic %s of source %s was deleted; checkpoint %d has read it to offset %d", t, s.Spec.Name, r.Epoch, p.Offset)
+				}
+			}
+			return missingInput(s, t)
+		}
+	}
+	return nil
+}
+
+func missingInput(s *topology.Source, topic string) error {
+	return refuse(5, "create it, or mend the name", "the topic %s of source %s does not exist", topic, s.Spec.Name)
+}
+
+// warnDrained tells of windows whose event time has ended although their input
+// has not: everything that comes is late.
+func (l *life) warnDrained(r *checkpoint.Record) {
+	ended := map[string]bool{}
+	for _, p := range r.Sources {
+		if before, seen := ended[p.UID]; !seen || before {
+			ended[p.UID] = p.Ended
+		}
+	}
+	for _, w := range r.Chains {
+		for _, c := range l.job.plan.Chains {
+			if c.Name == w.Chain && w.Watermark == record.MaxTimestamp && hasWindow(c.Roots) && !allEnded(c, ended) && !l.job.startsEmpty(c) {
+				l.job.log.Warn("the job was drained: all its windows have ended, and what comes now is late for them; --from none begins anew", "chain", c.Name)
+			}
+		}
+	}
+}
+
+func hasWindow(nodes []*topology.Node) bool {
+	return slices.ContainsFunc(nodes, func(n *topology.Node) bool {
+		return n.Window != nil || hasWindow(n.Next) || hasWindow(n.Late)
+	})
+}
+
+// allEnded says that every source that leads to a chain has come to its end.
+func allEnded(c *topology.Chain, ended map[string]bool) bool {
+	if c.Source != nil {
+		return ended[c.Source.Spec.UID]
+	}
+	return !slices.ContainsFunc(c.Input.Ends, func(e *topology.ExchangeEnd) bool { return !allEnded(e.Chain, ended) })
 }
 
 // firstRecord begins with c = 0: the changelog is made, unless there are traces
@@ -190,7 +254,7 @@ func (l *life) compatible(r *checkpoint.Record) error {
 		case !ok:
 			problems = append(problems, fmt.Sprintf("%s: the state of this step would be lost", old.UID))
 		case n != old:
-			problems = append(problems, fmt.Sprintf("%s: %s -> %s", old.UID, describe(old), describe(n)))
+			problems = append(problems, fmt.Sprintf("%s: %s -> %s%s", old.UID, describe(old), describe(n), j.where(old.UID)))
 		}
 		delete(now, old.UID)
 	}
@@ -207,7 +271,29 @@ func (l *life) compatible(r *checkpoint.Record) error {
 	return nil
 }
 
-func describe(n checkpoint.NodePrint) string { return n.Operator + " " + n.Text }
+// describe shows a fingerprint to a person: its window is written in
+// milliseconds.
+func describe(n checkpoint.NodePrint) string {
+	before, window, found := strings.Cut(n.Text, " window=")
+	var size, slide, offset int64
+	if !found {
+		return n.Text
+	}
+	if _, err := fmt.Sscanf(window, "%d/%d+%d", &size, &slide, &offset); err != nil {
+		return n.Text
+	}
+	text := fmt.Sprintf("%s window %s", before, record.AppendDuration(nil, size*1e6))
+	if slide != size {
+		text += fmt.Sprintf(" every %s", record.AppendDuration(nil, slide*1e6))
+	}
+	if offset != 0 {
+		text += fmt.Sprintf(" offset %s", record.AppendDuration(nil, offset*1e6))
+	}
+	if _, rest, more := strings.Cut(window, " "); more {
+		text += " " + rest
+	}
+	return text
+}
 
 // retire takes a uid's store away; the uid gets a fresh, empty one.
 func (l *life) retire(uid string) {

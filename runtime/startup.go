@@ -150,10 +150,12 @@ func (l *life) inspectTopics(ctx context.Context) error {
 	if l.topics, err = l.client.Topics.Topics(ctx, names); err != nil {
 		return err
 	}
+	_, ran := l.topics[j.checkpointTopic()]
 	for _, s := range j.plan.Sources {
 		for _, t := range s.Spec.Topics {
-			if _, ok := l.topics[t]; !ok {
-				return refuse(5, "create it, or mend the name", "the topic %s of source %s does not exist", t, s.Spec.Name)
+			// If the pipeline ran before, its record says what a missing topic means.
+			if _, ok := l.topics[t]; !ok && !ran {
+				return missingInput(s, t)
 			}
 		}
 	}

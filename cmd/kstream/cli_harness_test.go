@@ -35,7 +35,7 @@ import (
 const (
 	// waitLimit is how long anything may take; what takes longer is broken,
 	// however slow the machine.
-	waitLimit = 40 * time.Second
+	waitLimit = 30 * time.Second
 	pollEvery = 20 * time.Millisecond
 )
 
@@ -425,7 +425,12 @@ func (u *user) awaits(topic string, want ...string) {
 // topics are the names of all topics there are.
 func (c *cluster) topics() []string {
 	c.t.Helper()
-	all, err := c.adm.ListTopics(c.t.Context())
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addr)) // which has not heard of any topic
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer cl.Close()
+	all, err := kadm.NewClient(cl).ListTopics(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}
