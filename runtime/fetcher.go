@@ -37,6 +37,7 @@ func (f *fetcher) run() error {
 				p.Records.Release()
 				continue
 			}
+			f.life.fail.before("fetched")
 			r.task.parts[r.input].polled.Store(int64(p.Next.Offset))
 			if _, err := r.task.inbox.put(f.life.ctx, r.input, message{kind: messageFetched, fetched: p}); err != nil {
 				return err
