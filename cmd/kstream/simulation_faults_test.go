@@ -46,7 +46,7 @@ func passages(at string) int {
 	case slices.Contains(startSteps(), step), slices.Contains(stopSteps(), step):
 		return 1
 	case step == "mid", step == "rows", step == "fetched":
-		return 60
+		return 30
 	case slices.Contains([]string{"first-write", "aligned", "frozen", "prepared", "changelog"}, step):
 		return 20 // several tasks
 	}

@@ -147,7 +147,11 @@ func newSimulation(seed int64) *simulation {
 		s.ends = append(s.ends, all[rng.IntN(len(all))])
 	}
 	for i := range s.ends {
-		s.ends[i].n = 1 + rng.IntN(passages(s.ends[i].step))
+		n := passages(s.ends[i].step)
+		if i == 0 {
+			n = min(n, 3)
+		}
+		s.ends[i].n = 1 + rng.IntN(n)
 	}
 	rng.Shuffle(len(s.ends), func(i, j int) { s.ends[i], s.ends[j] = s.ends[j], s.ends[i] })
 	for i := range s.ends {
