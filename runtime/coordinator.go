@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -97,7 +98,7 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 	}
 	defer cancel()
 	began := time.Now()
-	j.waiting.Store(&waitingFor{step: e.Kind.String(), epoch: e.Epoch, since: began})
+	j.waiting.Store(&waitingFor{what: fmt.Sprintf("checkpoint %d", e.Epoch), step: e.Kind.String(), since: began})
 	writes, err := j.life.perform(ctx, e)
 	j.waiting.Store(nil)
 	j.metrics.part(e.Kind, time.Since(began))
@@ -114,7 +115,9 @@ func (j *Job) startUp(k checkpoint.EffectKind) (checkpoint.Event, error) {
 	case checkpoint.EffectInspect, checkpoint.EffectWatchOwner, checkpoint.EffectBound, checkpoint.EffectReplay:
 		defer context.AfterFunc(j.stopping, func() { cancel(errStopped) })()
 	}
+	j.waiting.Store(&waitingFor{what: "start-up", step: k.String(), since: time.Now()})
 	done, err := j.life.prepare(ctx, k)
+	j.waiting.Store(nil)
 	if err != nil && context.Cause(ctx) == errStopped && j.life.ctx.Err() == nil {
 		j.machine.Step(checkpoint.Event{Kind: checkpoint.EventStop, Now: time.Since(j.began), Stop: checkpoint.StopMode(j.asked.Load())})
 		err = nil

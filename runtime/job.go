@@ -109,11 +109,10 @@ type Job struct {
 	life   *life
 }
 
-// waitingFor is the step of a commit that is under way.
+// waitingFor is the step of start-up or of a commit that is under way.
 type waitingFor struct {
-	step  string
-	epoch checkpoint.Epoch
-	since time.Time
+	what, step string
+	since      time.Time
 }
 
 // lifeEvent is an event and the life it belongs to; nil is any.

@@ -9,7 +9,7 @@ import (
 	"kstream/record"
 )
 
-// stallAfter is how long a step of a commit may take before it is worth a line,
+// stallAfter is how long a step of start-up or of a commit may take before it is worth a line,
 // and stallEvery how often it is told again.
 const (
 	stallAfter = 5 * time.Second
@@ -33,7 +33,7 @@ func (j *Job) watch(stop <-chan struct{}) {
 		cluster.look(time.Now())
 		w := j.waiting.Load()
 		if stalled != nil && w != stalled {
-			text := fmt.Sprintf("checkpoint %d went on after %s", stalled.epoch, time.Since(stalled.since).Round(time.Second))
+			text := fmt.Sprintf("%s went on after %s", stalled.what, time.Since(stalled.since).Round(time.Second))
 			j.log.Info(text)
 			j.tell("continued", text, time.Since(stalled.since))
 			stalled = nil
@@ -42,8 +42,8 @@ func (j *Job) watch(stop <-chan struct{}) {
 			continue
 		}
 		stalled, told = w, time.Now()
-		text := fmt.Sprintf("stalled: checkpoint %d waits for Kafka (%s) since %s; processing goes on when it answers",
-			w.epoch, w.step, time.Since(w.since).Round(time.Second))
+		text := fmt.Sprintf("stalled: %s waits for Kafka (%s) since %s; it goes on when Kafka answers",
+			w.what, w.step, time.Since(w.since).Round(time.Second))
 		j.log.Warn(text)
 		j.tell("stalled", text, time.Since(w.since))
 	}

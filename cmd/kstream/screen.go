@@ -158,7 +158,7 @@ func (s *screen) show(now runtime.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clear()
-	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && len([]rune(text)) >= width {
+	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && width > 0 && len([]rune(text)) >= width {
 		text = string([]rune(text)[:max(0, width-1)])
 	}
 	fmt.Fprint(s.out, text)

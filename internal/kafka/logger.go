@@ -7,8 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// slogAdapter gives the client's log to ours, one level lower: the client says
-// "info" for every fetch session and every transaction.
+// slogAdapter gives the client's log to ours, two levels lower: the client says
+// "warn" for every connection that it will try again a moment later, and what
+// lasts is told by who waits for it.
 type slogAdapter struct {
 	log *slog.Logger
 }
@@ -18,12 +19,10 @@ func (a slogAdapter) Level() kgo.LogLevel {
 	ctx := context.Background()
 	switch {
 	case a.log.Enabled(ctx, slog.LevelDebug-4):
-		return kgo.LogLevelDebug
-	case a.log.Enabled(ctx, slog.LevelDebug):
 		return kgo.LogLevelInfo
-	case a.log.Enabled(ctx, slog.LevelInfo):
+	case a.log.Enabled(ctx, slog.LevelDebug):
 		return kgo.LogLevelWarn
-	case a.log.Enabled(ctx, slog.LevelWarn):
+	case a.log.Enabled(ctx, slog.LevelInfo):
 		return kgo.LogLevelError
 	}
 	return kgo.LogLevelNone
@@ -34,10 +33,8 @@ func (a slogAdapter) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	to := slog.LevelDebug - 4
 	switch level {
 	case kgo.LogLevelError:
-		to = slog.LevelWarn
-	case kgo.LogLevelWarn:
 		to = slog.LevelInfo
-	case kgo.LogLevelInfo:
+	case kgo.LogLevelWarn:
 		to = slog.LevelDebug
 	}
 	a.log.Log(context.Background(), to, "kafka client: "+msg, keyvals...)
