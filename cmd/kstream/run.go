@@ -357,7 +357,10 @@ func runJob(job *runtime.Job, f *runFlags, s *screen, e *environment) error {
 			job.Stop(mode)
 		case r := <-done:
 			s.finished(job, r)
-			if r.Exit != 0 {
+			switch {
+			case r.Exit != 0 && f.asJSON:
+				return &exitError{code: r.Exit} // the JobResult has told why
+			case r.Exit != 0:
 				return &exitError{code: r.Exit, text: r.Text, hint: r.Hint}
 			}
 			return nil
