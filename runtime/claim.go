@@ -26,9 +26,11 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 		l.client = client
 	}
 	ends, err := l.client.Log.WaitStable(ctx, j.checkpointTopic(), ownershipTimeout)
-	if err != nil && j.mine == nil {
-		// Before the first fence an open transaction of a dead owner is normal:
-		// what is below it is enough to know whom to look for.
+	if err != nil && ctx.Err() == nil {
+		// Before the first fence an open transaction of a dead owner is normal, on
+		// the failure path one of our own whose end was not answered: nothing but
+		// the fence ends it. Who took over has ended it with theirs, so what is
+		// below it is enough to know whose the claim is.
 		ends, err = l.stableEnds(ctx)
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -470,4 +471,25 @@ func (c *cluster) produced(topic string) int64 {
 	var n int64
 	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
 	return n
+}
+
+// failCommits makes the broker fail the end of so many epochs in a row. The end
+// of a claim's transaction, one at each start, is left alone.
+func (c *cluster) failCommits(times int) {
+	claims := true
+	c.fake.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		claims = true
+		return nil, nil, false
+	})
+	c.fake.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if claims || times == 0 {
+			claims = false
+			return nil, nil, false
+		}
+		c.fake.KeepControl()
+		times--
+		res := req.ResponseKind().(*kmsg.EndTxnResponse)
+		res.ErrorCode = kerr.InvalidTxnState.Code
+		return res, nil, true
+	})
 }
