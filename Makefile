@@ -23,7 +23,7 @@ build:
 
 # Every test, on every broker that can start. The last lines say what ran.
 test:
-	@go run ./testcontainers/summary -count=1 -timeout 20m -tags harness ./...
+	@go run ./testcontainers/summary -count=1 -timeout 20m -parallel 4 -tags harness ./...
 
 race:
 	go test -race -count=1 -timeout 20m -tags harness $$(go list ./... | grep -v -e /testcontainers -e /bench)

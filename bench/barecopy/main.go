@@ -36,7 +36,7 @@ func run(ctx context.Context, brokers []string, from, to string, every time.Dura
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(brokers...),
 		kgo.ConsumerGroup("barecopy-"+to), kgo.ConsumeTopics(from), kgo.TransactionalID("barecopy-"+to),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.RequireStableFetchOffsets(), kgo.DefaultProduceTopic(to), kgo.ProducerBatchCompression(kgo.SnappyCompression()),
+		kgo.DefaultProduceTopic(to), kgo.ProducerBatchCompression(kgo.SnappyCompression()),
 		kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(20000), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(4<<20), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
