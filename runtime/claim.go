@@ -45,10 +45,13 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 	switch {
 	case j.mine != nil && c != nil && c.ID() == j.mine.ID():
 		return checkpoint.OwnerMine, ownerText(c), nil
-	case j.mine != nil && !j.restarting:
-		return checkpoint.OwnerOther, ownerText(c), nil
-	case c == nil, c.Released, c.Directory != "" && c.Directory == j.directory:
-		return checkpoint.OwnerNone, "", nil
+	case j.mine == nil || j.restarting:
+		if c == nil || c.Released || c.Directory != "" && c.Directory == j.directory {
+			return checkpoint.OwnerNone, "", nil
+		}
+	}
+	if c != nil {
+		j.metrics.fences.WithLabelValues(c.Host).Inc()
 	}
 	return checkpoint.OwnerOther, ownerText(c), nil
 }

@@ -36,7 +36,7 @@ import (
 const (
 	// waitLimit is how long anything may take; what takes longer is broken,
 	// however slow the machine.
-	waitLimit = 30 * time.Second
+	waitLimit = 60 * time.Second
 	pollEvery = 20 * time.Millisecond
 )
 
@@ -86,7 +86,6 @@ type user struct {
 	dir     string
 	env     []string
 	cluster *cluster
-	runs    int
 }
 
 // newUser begins in an empty directory, without a cluster.
@@ -153,6 +152,17 @@ type command struct {
 // start begins a command; stdin may be nil.
 func (u *user) start(stdin io.Reader, args ...string) *command {
 	u.t.Helper()
+	return u.begin(stdin, nil, args...)
+}
+
+// startOn begins a command whose stderr is a terminal.
+func (u *user) startOn(terminal *os.File, args ...string) *command {
+	u.t.Helper()
+	return u.begin(nil, terminal, args...)
+}
+
+func (u *user) begin(stdin io.Reader, terminal *os.File, args ...string) *command {
+	u.t.Helper()
 	bin, err := kstreamProgram.build()
 	if err != nil {
 		u.t.Fatal(err)
@@ -162,6 +172,9 @@ func (u *user) start(stdin io.Reader, args ...string) *command {
 	c.cmd.Dir = u.dir
 	c.cmd.Env = append(append(os.Environ(), "KSTREAM_INVARIANTS=1"), u.env...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, &c.stdout, &c.stderr
+	if terminal != nil {
+		c.cmd.Stderr = terminal
+	}
 	if err := c.cmd.Start(); err != nil {
 		u.t.Fatalf("start kstream: %v", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -107,7 +108,7 @@ func TestSignalWhileConnecting(t *testing.T) {
 	u.env = []string{"KSTREAM_BROKERS=127.0.0.1:1"}
 	u.file("copy.yaml", copyYAML)
 	job := u.start(nil, "run", "copy.yaml")
-	job.await("connection refused")
+	job.await("waits for Kafka")
 	job.signal(syscall.SIGTERM)
 	u.until("it ends soon", func() error {
 		if !job.ended() {
@@ -433,4 +434,37 @@ func TestPageViews(t *testing.T) {
 	}
 	u.file("page-views.yaml", string(text))
 	u.do(0, "run", "page-views.yaml", "--embedded", "--max-records", "3000").prints(`"page":"/cart"`, `"views":`, `"users":`)
+}
+
+// TestOrders feeds and runs the pipeline of the shop.
+func TestOrders(t *testing.T) {
+	u := newKafkaUser(t)
+	for _, name := range []string{"feed.yaml", "pipeline.yaml"} {
+		text, err := os.ReadFile("../../pipelines/orders/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.file(name, string(text))
+	}
+	u.do(0, "run", "feed.yaml", "--max-records", "300")
+	if web, shop := len(u.cluster.read("orders-web")), len(u.cluster.read("orders-shop")); web != 150 || shop != 150 {
+		t.Fatalf("there are %d and %d orders", web, shop)
+	}
+	c := u.do(0, "run", "pipeline.yaml", "--max-records", "300", "--drain")
+	all, customers := u.cluster.read("orders-all"), u.cluster.read("order-customers")
+	if len(all) != 300 || len(customers) != 300 {
+		t.Errorf("there are %d orders and %d changes of customers", len(all), len(customers))
+	}
+	orders := 0
+	for _, r := range u.cluster.read("order-revenue") {
+		var row struct{ Orders int }
+		if err := json.Unmarshal(r.Value, &row); err != nil {
+			t.Fatal(err)
+		}
+		orders += row.Orders
+		c.prints(string(r.Value))
+	}
+	if orders != 300 {
+		t.Errorf("there are %d orders in the revenue", orders)
+	}
 }

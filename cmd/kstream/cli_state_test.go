@@ -97,6 +97,28 @@ func TestOwnerOnAnotherDirectory(t *testing.T) {
 	job.stop()
 }
 
+// TestTakeOver goes on in place of a process that died on another host, after a
+// look whether it lives, and counts that.
+func TestTakeOver(t *testing.T) {
+	u := newCounts(t)
+	job := u.start(nil, "run", "p.yaml")
+	u.both(nil, nil)
+	job.kill()
+	u.cluster.write("in", countRow("b", 6, 3000))
+	addr := freeAddr(t)
+	second := u.start(nil, "run", "p.yaml", "--set", "state.dir=other", "--set", "metrics.listen="+addr)
+	u.both([]string{`{"k":"b","n":3,"total":13}`}, []string{windowRow("b", 2, 1)})
+	second.says("looking whether it is alive", "pid "+strconv.Itoa(job.cmd.Process.Pid))
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := sum(scrape(t, "http://"+addr+"/metrics"), "kstream_fences_total", fmt.Sprintf("by=%q", host)); n != 1 {
+		t.Errorf("%v times another process owned the pipeline, want 1", n)
+	}
+	second.stop()
+}
+
 // TestStateDirectoryOpenToAll is refused.
 func TestStateDirectoryOpenToAll(t *testing.T) {
 	u := ran(t)
@@ -109,6 +131,30 @@ func TestStateDirectoryOpenToAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.goesOn()
+}
+
+// TestStateDamaged moves a damaged store aside, restores it from the changelog,
+// and counts that.
+func TestStateDamaged(t *testing.T) {
+	u := ran(t)
+	manifests, err := filepath.Glob(u.path("kstream-state/counts/0/*/MANIFEST-*"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("the store has no manifest: %v", err)
+	}
+	for _, name := range manifests {
+		if err := os.WriteFile(name, []byte("this is not a manifest"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addr := freeAddr(t)
+	u.cluster.write("in", countRow("b", 6, 3000))
+	job := u.start(nil, "run", "p.yaml", "--set", "metrics.listen="+addr)
+	u.both([]string{`{"k":"b","n":3,"total":13}`}, []string{windowRow("b", 2, 1)})
+	if n := sum(scrape(t, "http://"+addr+"/metrics"), "kstream_store_wipes_total", `reason="corrupt"`); n != 1 {
+		t.Errorf("%v stores were given up, want 1", n)
+	}
+	job.stop()
+	job.says("damaged")
 }
 
 // TestChangedPipeline refuses what does not fit the state, and says where.

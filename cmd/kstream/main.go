@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes, the same for all commands (docs/operations in the README).
+// The exit codes, the same for all commands (docs/exactly-once.md).
 const (
 	exitDone        = 0
 	exitFailed      = 1

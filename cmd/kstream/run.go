@@ -54,7 +54,13 @@ func runCommand() *cobra.Command {
 		Long: `Runs a pipeline in the foreground; logs and the status line go to stderr.
 
 The first SIGINT or SIGTERM finishes what is in flight, commits a last checkpoint
-and exits with 0; a second one ends the process at once.`,
+and exits with 0; a second one ends the process at once.
+
+With -o json stderr has JSON Lines: those of the log (time, level, msg), and
+objects with kind and version 1 beside them. JobEvent (event, text, took_ms):
+restored, running, checkpoint, stalled, continued, restart, stopping, progress.
+JobStatus once a minute (state, records, lag, watermark, checkpoint …). JobResult
+is the last line (exit, text, hint, records, checkpoint).`,
 		Example: "  kstream run pipeline.yaml\n  kstream run pipeline.yaml --brokers localhost:9092 --until 5m\n" +
 			"  kstream run pipeline.yaml --embedded           # a broker inside the process, for development\n" +
 			"  kstream run pipeline.yaml --stdout             # real input, results only on the terminal",
