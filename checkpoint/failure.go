@@ -21,11 +21,13 @@ func (m *Machine) fail(now time.Duration, f *Failure) []Effect {
 		return m.exit(Effect{Exit: 1, Text: "bug: " + f.Text})
 	}
 	m.failure = f
+	m.failedAt = now
 	m.count(f)
 	m.stage = stageNone
 	m.last = false
 	m.pressed = false
 	m.fetching = false
+	m.ended = false // what was taken in is read again
 	return m.await(EffectCloseClients)
 }
 
@@ -80,29 +82,47 @@ func (m *Machine) decide(now time.Duration) []Effect {
 	if f.Class == ClassRefuse {
 		return m.exit(Effect{Exit: f.Exit, Text: f.Text, Hint: f.Hint})
 	}
-	if m.stop != StopNone {
+	if f.Complete {
+		return m.exit(Effect{})
+	}
+	switch {
+	case f.AtOnce && m.stop == StopFinish:
+		return m.exit(Effect{}) // what was to be committed is
+	case m.stop != StopNone:
 		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text})
 	}
 	var delay time.Duration
 	if !f.AtOnce {
 		var again bool
 		if delay, again = m.restarts.Failed(now); !again {
-			return m.exit(Effect{Exit: 1, Text: f.Text, Hint: "the restart strategy gives up here"})
+			return m.exit(Effect{Exit: 1, Text: f.Text, Hint: orElse(f.Hint, "the restart strategy gives up here")})
 		}
 	}
 	m.awaiting = EffectSleep
 	return []Effect{{Kind: EffectSleep, Delay: delay, Text: f.Text}}
 }
 
+func orElse(hint, other string) string {
+	if hint != "" {
+		return hint
+	}
+	return other
+}
+
 // failingAgain is a failure inside the failure path: the cluster cannot be
 // reached, or the fence did not get through. The same step is tried again; a
-// refusal ends the process, since the fence cannot be had.
+// refusal ends the process, since the fence cannot be had, and so does a stop
+// after a while: the broker ends the transaction when its time is over.
 func (m *Machine) failingAgain(e Event) []Effect {
 	if e.Of == EffectNone {
 		return nil // an echo of the first failure from a task
 	}
 	if e.Failure.Class == ClassRefuse || m.stop == StopNow {
 		return m.exit(Effect{Exit: e.Failure.Exit, Text: e.Failure.Text, Hint: e.Failure.Hint})
+	}
+	if m.stop != StopNone && e.Now-m.failedAt >= m.cfg.Timeout {
+		return m.exit(Effect{Exit: 1, Text: fmt.Sprintf("the last checkpoint could not be committed: %s; nor could its transaction be ended: %s",
+			m.failure.Text, e.Failure.Text), Hint: "the broker ends it after checkpoint.transaction_timeout"})
 	}
 	m.awaiting = EffectCloseClients
 	return []Effect{

@@ -103,6 +103,8 @@ type Failure struct {
 	Hint  string
 	// AtOnce restarts without the strategy's delay: the epoch is committed (I15).
 	AtOnce bool
+	// Complete says that the epoch was the last one, so that no life follows.
+	Complete bool
 	// Same identifies failures of the same record for the same reason; "" never
 	// counts as deterministic.
 	Same string
@@ -161,7 +163,7 @@ type Event struct {
 	Text    string     // read-claim, watch-owner: "host A pid 4711"
 	Alive   bool       // EventDone of watch-owner
 	V2      bool       // EventDone of inspect: transaction.version >= 2
-	Writes  int        // EventDone of end: how often EndTxn was written
+	Writes  int        // EventDone of write-claim, read-record, end: how often EndTxn was written
 	Moved   bool       // EventTimer, EventCollected: the epoch has something to commit
 	Timer   Timer
 	Stop    StopMode
@@ -216,6 +218,7 @@ type Machine struct {
 	claimed  bool
 	v2       bool
 	failure  *Failure // the failure path is under way
+	failedAt time.Duration
 
 	// of the epochs
 	stage       stage
@@ -324,6 +327,9 @@ func (m *Machine) starting(e Event) []Effect {
 	case EffectReadRecord:
 		m.committed = e.Epoch
 		m.running = e.Epoch + 1
+		if !m.v2 && e.Writes > 1 {
+			return m.fail(e.Now, &Failure{AtOnce: true, Text: "the EndTxn of the first checkpoint was written more than once"})
+		}
 	case EffectRun:
 		m.fetching = true
 		m.committedAt = e.Now
@@ -447,10 +453,13 @@ func (m *Machine) answered(e Event) []Effect {
 	applied := m.running
 	m.committed = m.running
 	m.committedAt = e.Now
+	if !m.v2 && e.Writes > 1 && m.last {
+		return m.fail(e.Now, &Failure{Class: ClassRefuse, Exit: 0}) // the end all the same, after a fence
+	}
 	if !m.v2 && e.Writes > 1 {
 		// I15: a late copy of EndTxn could commit a half-written T(n+1). The
 		// epoch is committed; a new life begins without delay.
-		return m.fail(e.Now, &Failure{AtOnce: true,
+		return m.fail(e.Now, &Failure{AtOnce: true, Complete: m.last,
 			Text: fmt.Sprintf("EndTxn of checkpoint %d was written %d times", applied, e.Writes)})
 	}
 	if m.last {
@@ -502,7 +511,7 @@ func (m *Machine) stopped(e Event) []Effect {
 	if m.failure != nil {
 		return nil // the failure path ends in exit instead of sleep
 	}
-	if e.Stop == StopNow {
+	if e.Stop == StopNow && m.stage != stageNone {
 		return m.fail(e.Now, &Failure{Class: ClassRefuse, Exit: 0})
 	}
 	if m.stage == stageOpen {
