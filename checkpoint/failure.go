@@ -82,11 +82,8 @@ func (m *Machine) decide(now time.Duration) []Effect {
 	if f.Class == ClassRefuse {
 		return m.exit(Effect{Exit: f.Exit, Text: f.Text, Hint: f.Hint})
 	}
-	if f.Complete {
-		return m.exit(Effect{})
-	}
 	switch {
-	case f.AtOnce && m.stop == StopFinish:
+	case f.Complete, f.AtOnce && m.stop == StopFinish:
 		return m.exit(Effect{}) // what was to be committed is
 	case m.stop != StopNone:
 		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text})

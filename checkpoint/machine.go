@@ -453,9 +453,6 @@ func (m *Machine) answered(e Event) []Effect {
 	applied := m.running
 	m.committed = m.running
 	m.committedAt = e.Now
-	if !m.v2 && e.Writes > 1 && m.last {
-		return m.fail(e.Now, &Failure{Class: ClassRefuse, Exit: 0}) // the end all the same, after a fence
-	}
 	if !m.v2 && e.Writes > 1 {
 		// I15: a late copy of EndTxn could commit a half-written T(n+1). The
 		// epoch is committed; a new life begins without delay.
