@@ -134,6 +134,9 @@ func drawFaults(rng *rand.Rand) []fault {
 		if f.kind == "reject" && f.key == keyProduce {
 			f.key = keyEndTxn
 		}
+		if f.kind == "refuse-produce" && slices.ContainsFunc(all, func(o fault) bool { return o.kind == f.kind }) {
+			f.kind = "slow" // more than twice ends the job, rightly
+		}
 		all = append(all, f)
 	}
 	return all

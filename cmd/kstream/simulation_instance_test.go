@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type instance struct {
 	rng      *rand.Rand
 	passed   map[string]int
 	image    state.FS // what the kill left
+	runs     bool
 	commits  int
 	frozenAt chan struct{}
 	ended    chan struct{}
@@ -95,11 +97,22 @@ func (in *instance) jitter() float64 {
 }
 
 func (in *instance) event(e runtime.Event) {
-	if e.Kind == "checkpoint" {
-		in.mu.Lock()
-		defer in.mu.Unlock()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch e.Kind {
+	case "running":
+		in.runs = true
+	case "checkpoint":
 		in.commits++
 	}
+}
+
+// running says whether the process is or has been through its start. One that is
+// stopped before leaves what a dead one left open.
+func (in *instance) running() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.runs
 }
 
 func (in *instance) committed() int {
@@ -148,6 +161,12 @@ func (in *instance) left() state.FS {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.image
+}
+
+// uncommitted says that a fault met the last checkpoint of a process: it has to
+// be started again.
+func (in *instance) uncommitted() bool {
+	return in.result.Exit == 1 && strings.HasPrefix(in.result.Text, "the last checkpoint could not be committed")
 }
 
 func (in *instance) stop() { in.job.Stop(checkpoint.StopFinish) }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,10 +23,7 @@ const (
 	keyTxnOffsetCommit = 28
 )
 
-var (
-	errCut  = errors.New("the process is dead: its network is cut")
-	errLost = errors.New("the connection broke")
-)
+var errCut = errors.New("the process is dead: its network is cut")
 
 // loss says what the network does to the next requests of a key.
 type loss struct {
@@ -48,7 +46,6 @@ type link struct {
 	held   chan struct{} // closed when nothing is held back
 	conns  map[*conn]struct{}
 	losses []loss
-	lost   int
 }
 
 func newLink(dial func(context.Context, string, string) (net.Conn, error), rng *rand.Rand) *link {
@@ -163,7 +160,6 @@ func (l *link) weather(b []byte) (delay time.Duration, request, answer bool) {
 		x := &l.losses[i]
 		if x.key == key && x.left > 0 && time.Now().Before(x.until) {
 			x.left--
-			l.lost++
 			return delay, !x.answer, x.answer
 		}
 	}
@@ -179,7 +175,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	if request {
 		c.Close()
-		return 0, errLost
+		return 0, &net.OpError{Op: "write", Net: "virtual", Err: syscall.ECONNRESET}
 	}
 	if answer {
 		c.mute.Store(true)

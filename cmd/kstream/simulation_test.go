@@ -233,10 +233,13 @@ func (s *simulation) processes(written <-chan struct{}) error {
 			return err
 		}
 		left := in.left()
-		if left == nil {
+		switch {
+		case left == nil && in.result.Exit == 0:
 			return nil // it ended in good order
+		case left != nil:
+			fs = left
 		}
-		if fs = left; s.rng.IntN(8) == 0 {
+		if s.rng.IntN(8) == 0 {
 			fs = state.NewCrashFS() // the disk is lost
 		}
 	}
@@ -255,7 +258,7 @@ func (s *simulation) follow(in *instance, written <-chan struct{}) (frozen bool,
 	for {
 		select {
 		case <-in.ended:
-			if in.left() == nil && in.result.Exit != 0 {
+			if in.left() == nil && in.result.Exit != 0 && !in.uncommitted() {
 				return false, fmt.Errorf("process %d ended with exit %d: %s", in.number, in.result.Exit, in.result.Text)
 			}
 			return false, nil
@@ -266,7 +269,7 @@ func (s *simulation) follow(in *instance, written <-chan struct{}) (frozen bool,
 		if time.Now().After(giveUp) {
 			return false, fmt.Errorf("process %d did not catch up within %s", in.number, limit)
 		}
-		if !stopped && s.through(written) {
+		if !stopped && in.running() && s.through(written) {
 			stopped = true
 			in.stop()
 		}
@@ -307,17 +310,18 @@ func (s *simulation) overtake(frozen *instance, written <-chan struct{}) error {
 	_, err = s.follow(next, written)
 	next.cancel()
 	<-next.ended
-	if err == nil {
+	for range 2 {
 		select {
 		case <-frozen.ended:
-		case <-time.After(2 * time.Minute):
-			err = fmt.Errorf("process %d was overtaken and does not notice", frozen.number)
+		case <-time.After(time.Minute):
+			frozen.stop() // without input it has nothing to write, and does not notice
 		}
 	}
 	frozen.cancel()
 	<-frozen.ended
-	if err == nil && frozen.result.Exit != 6 {
-		err = fmt.Errorf("process %d was overtaken and ended with exit %d: %s", frozen.number, frozen.result.Exit, frozen.result.Text)
+	if err == nil && (frozen.result.Exit != 6 || next.result.Exit != 0) {
+		err = fmt.Errorf("process %d was overtaken and ended with exit %d: %s; the other with %d: %s",
+			frozen.number, frozen.result.Exit, frozen.result.Text, next.result.Exit, next.result.Text)
 	}
 	return err
 }
