@@ -15,7 +15,6 @@ type testScope struct {
 	fields []record.Field
 	values []record.Value
 	open   bool // every other name is a field of type any in slot 0
-	refs   map[string]Binding
 }
 
 func (s *testScope) Field(path []string) Binding {

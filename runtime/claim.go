@@ -47,7 +47,7 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 		return checkpoint.OwnerMine, ownerText(c), nil
 	case j.mine == nil || j.restarting:
 		if c == nil || c.Released || c.Directory != "" && c.Directory == j.directory {
-			return checkpoint.OwnerNone, "", nil
+			return checkpoint.OwnerNone, ownerText(c), nil
 		}
 	}
 	if c != nil {
@@ -76,12 +76,17 @@ func ownerText(c *checkpoint.Claim) string {
 }
 
 // watchOwner looks for a sign of life of the claim's owner: a new record or
-// claim within twice its interval. Without one it is dead, frozen or idle, and
+// claim within twice its interval. That the end moves is none: the broker ends
+// the transaction of an owner that is dead. Without one it is dead, frozen or idle, and
 // the fence makes all three harmless.
 func (l *life) watchOwner(ctx context.Context) (alive bool, err error) {
 	wait := max(3*time.Second, 2*l.seen.Interval+time.Second)
 	l.job.log.Info("another process owns the pipeline; looking whether it is alive", "owner", ownerText(l.seen), "for", wait)
 	before, err := l.stableEnds(ctx)
+	if err != nil {
+		return false, err
+	}
+	known, err := l.epochAt(ctx, before)
 	if err != nil {
 		return false, err
 	}
@@ -105,12 +110,24 @@ func (l *life) watchOwner(ctx context.Context) (alive bool, err error) {
 			return true, nil
 		}
 		r, err := checkpoint.DecodeRecord(0, n.parts)
-		if err == nil && r.Owner.ID() == l.seen.ID() && (n.claim == nil || !n.claim.Released) {
+		if err == nil && r.Owner.ID() == l.seen.ID() && r.Epoch != known && (n.claim == nil || !n.claim.Released) {
 			return true, nil
 		}
 		before = now
 	}
 	return false, nil
+}
+
+// epochAt is the epoch of the newest record below the ends, 0 if there is none.
+func (l *life) epochAt(ctx context.Context, ends []record.Offset) (checkpoint.Epoch, error) {
+	n, err := l.readCheckpoints(ctx, ends)
+	if err != nil {
+		return 0, err
+	}
+	if r, err := checkpoint.DecodeRecord(0, n.parts); err == nil {
+		return r.Epoch, nil
+	}
+	return 0, nil
 }
 
 // fence is U2: the new producer ends the life of every older one, and of the
@@ -166,9 +183,18 @@ func (l *life) writeClaim(ctx context.Context, released bool) (writes int, err e
 	return writes, err
 }
 
+// commitLimit is how long a transaction beside the epochs may take: the deadline
+// of an epoch that begins now.
+func (l *life) commitLimit(ctx context.Context) (context.Context, context.CancelFunc) {
+	spec := l.job.plan.Spec.Checkpoint
+	return context.WithTimeoutCause(ctx, min(spec.Timeout, spec.TransactionTimeout*7/8), errDeadline)
+}
+
 // transact writes messages in one small transaction and checks everything that
 // an epoch checks (7.2).
 func (l *life) transact(ctx context.Context, messages []record.Message) (writes int, err error) {
+	ctx, cancel := l.commitLimit(ctx)
+	defer cancel()
 	if err := l.producer.Begin(); err != nil {
 		return 0, err
 	}
@@ -196,6 +222,8 @@ func (l *life) releaseClaim(ctx context.Context) error {
 		_, err := l.transact(ctx, []record.Message{message})
 		return err
 	}
+	ctx, cancel := l.commitLimit(ctx)
+	defer cancel()
 	l.producer.Produce(&message)
 	if err := l.producer.Flush(ctx); err != nil {
 		return err

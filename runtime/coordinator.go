@@ -18,6 +18,9 @@ func (j *Job) step(e checkpoint.Event) {
 	for len(queue) > 0 && j.result == nil && j.ctx.Err() == nil {
 		e, queue = queue[0], queue[1:]
 		e.Now = time.Since(j.began)
+		if e.Kind == checkpoint.EventTimer {
+			e.Moved = j.life.progress()
+		}
 		if e.Kind == checkpoint.EventTimer && e.Timer == checkpoint.TimerDeadline {
 			e.Text = j.slowest()
 		}
@@ -25,6 +28,9 @@ func (j *Job) step(e checkpoint.Event) {
 			done, ok := j.effect(effect)
 			if ok {
 				queue = append(queue, done)
+			}
+			if done.Kind == checkpoint.EventFailed {
+				break // what follows belongs to what failed
 			}
 		}
 	}
@@ -65,7 +71,11 @@ func (j *Job) orderlyEnd(e checkpoint.Effect) (err error) {
 	case checkpoint.EffectStopFetching:
 		err = j.stopFetching(e.Drain)
 	case checkpoint.EffectReleaseClaim:
-		err = j.life.releaseClaim(j.life.ctx)
+		// A courtesy to the next start, which looks for a sign of life of the owner
+		// of a claim: everything that matters is committed.
+		if err := j.life.releaseClaim(j.life.ctx); err != nil {
+			j.log.Warn("the claim could not be released; a start from another directory will look for a while whether this process is alive", "error", err)
+		}
 	case checkpoint.EffectFlushStore:
 		err = j.life.db.Flush()
 	}
@@ -94,6 +104,7 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 	}
 	ctx, cancel := j.life.ctx, context.CancelFunc(func() {})
 	if e.Kind >= checkpoint.EffectFlush && e.Kind <= checkpoint.EffectEnd {
+		j.life.sawWrite()
 		ctx, cancel = context.WithDeadlineCause(ctx, j.life.deadline(), errDeadline)
 	}
 	defer cancel()
@@ -147,6 +158,7 @@ func (j *Job) failedEffect(k checkpoint.EffectKind, err error) checkpoint.Event 
 
 // closeLife drops everything of a life and begins the next.
 func (j *Job) closeLife() error {
+	j.stopTimers()
 	err := j.life.close()
 	j.renew()
 	if err != nil {
@@ -168,9 +180,20 @@ func (j *Job) exit(e checkpoint.Effect) {
 
 func (j *Job) timer(e checkpoint.Effect) {
 	l := j.life
-	time.AfterFunc(e.Delay, func() {
-		j.event(checkpoint.Event{Kind: checkpoint.EventTimer, Timer: e.Timer, Epoch: e.Epoch, Moved: l.progress()}, l)
+	if before := j.timers[e.Timer]; before != nil {
+		before.Stop() // of an earlier epoch
+	}
+	j.timers[e.Timer] = time.AfterFunc(e.Delay, func() {
+		j.event(checkpoint.Event{Kind: checkpoint.EventTimer, Timer: e.Timer, Epoch: e.Epoch}, l)
 	})
+}
+
+func (j *Job) stopTimers() {
+	for _, t := range j.timers {
+		if t != nil {
+			t.Stop()
+		}
+	}
 }
 
 // restartAfter is 7.5 step 6; no transaction is open meanwhile. A stop ends the
@@ -247,9 +270,10 @@ func (j *Job) tick() {
 	default:
 	}
 	bytes := l.producer.BytesProduced()
-	if bytes > 0 && l.firstWriteAt.IsZero() {
-		l.firstWriteAt = time.Now()
-		l.openSince.Store(l.firstWriteAt.UnixMilli())
+	l.sawWrite()
+	if l.aligning() && time.Now().After(l.deadline()) {
+		j.step(checkpoint.Event{Kind: checkpoint.EventTimer, Timer: checkpoint.TimerDeadline, Epoch: j.machine.Running()})
+		return
 	}
 	old := !l.firstWriteAt.IsZero() && time.Since(l.firstWriteAt) > j.plan.Spec.Checkpoint.TransactionTimeout/2
 	if bytes+l.dirty.Load() > j.uncommittedMax() || old {

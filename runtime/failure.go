@@ -42,6 +42,11 @@ func (j *Job) kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
 	if f.Class == checkpoint.ClassRefuse && k.Grace > 0 && !j.persists(k) {
 		f.Class = checkpoint.ClassRestart
 	}
+	if k.Op == "Connect" && k.Code == "UNREACHABLE" && j.mine != nil {
+		// We were there before: the cluster is down, not the address wrong. Only
+		// the coordinator connects, so that mine may be read here.
+		f.Class = checkpoint.ClassRestart
+	}
 	if k.SameRecord {
 		f.Same = fmt.Sprintf("%s/%s/%d", k.Code, k.Topic, k.Partition)
 	}

@@ -101,6 +101,8 @@ type Job struct {
 	asked    atomic.Uint32   // the checkpoint.StopMode that was asked for
 	stopping context.Context // ends when a stop is asked for
 	askStop  context.CancelFunc
+	over     chan struct{}  // closed when Run ends
+	timers   [2]*time.Timer // by checkpoint.Timer: an epoch has one of each
 
 	graceMu sync.Mutex
 	grace   map[string]time.Time // errors that may pass, since when
@@ -142,6 +144,8 @@ func New(o Options) *Job {
 	for _, uid := range o.Reset {
 		j.reset[uid] = true
 	}
+	j.over = make(chan struct{})
+	j.setState("starting")
 	j.finger = fingerprintOf(o.Plan)
 	j.metrics = newMetrics(j)
 	c := o.Plan.Spec.Checkpoint
@@ -163,9 +167,10 @@ func restartStrategy(r topology.RestartSpec) checkpoint.RestartStrategy {
 // Stop is the orderly way.
 func (j *Job) Run(ctx context.Context) Result {
 	j.ctx = ctx
-	j.setState("starting")
 	j.renew()
 	defer func() {
+		close(j.over)
+		j.stopTimers()
 		j.life.close()
 		if j.dirLock != nil {
 			j.dirLock.Close()
@@ -211,12 +216,20 @@ func (j *Job) Stop(mode checkpoint.StopMode) {
 	j.askStop()
 }
 
-// event hands an event to the coordinator.
+// event hands an event to the coordinator. It does not wait: who tells of a
+// failure may be what the coordinator waits for.
 func (j *Job) event(e checkpoint.Event, l *life) {
 	select {
 	case j.events <- lifeEvent{e, l}:
-	case <-j.ctx.Done():
+		return
+	default:
 	}
+	go func() {
+		select {
+		case j.events <- lifeEvent{e, l}:
+		case <-j.over:
+		}
+	}()
 }
 
 func (j *Job) wake() {
@@ -226,9 +239,11 @@ func (j *Job) wake() {
 	}
 }
 
-// renew begins a life.
+// renew begins a life. What --max-records admitted to the one before and was not
+// taken in may be taken in by this one.
 func (j *Job) renew() {
 	l := newLife(j)
+	j.admitted.Store(j.status.records.Load())
 	l.broker = j.broker
 	j.lifeMu.Lock()
 	j.life = l

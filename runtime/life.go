@@ -159,6 +159,20 @@ func (l *life) deadline() time.Time {
 	return d
 }
 
+// sawWrite notes when the transaction of the running epoch was opened at the
+// broker, as far as it can be seen from here.
+func (l *life) sawWrite() {
+	if l.firstWriteAt.IsZero() && l.bytesProduced() > 0 {
+		l.firstWriteAt = time.Now()
+		l.openSince.Store(l.firstWriteAt.UnixMilli())
+	}
+}
+
+// aligning says that a barrier is under way and not every task has answered it.
+func (l *life) aligning() bool {
+	return l.collected != nil && len(l.collected) < len(l.tasks)
+}
+
 // progress says whether the running epoch has anything to commit.
 func (l *life) progress() bool {
 	return l.moved.Load() != l.movedBefore || l.dirty.Load() > 0 || l.bytesProduced() > 0 || l.held.Load() > 0

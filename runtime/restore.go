@@ -189,12 +189,17 @@ func (l *life) createChangelog(ctx context.Context, generation int) error {
 		"delete.retention.ms": "86400000", "segment.ms": "21600000", "segment.bytes": "134217728",
 		"message.timestamp.type": "CreateTime", "unclean.leader.election.enable": "false", "compression.type": "producer",
 	}
-	if err := l.createInternal(ctx, topic, j.plan.MaxParallelism, config); err != nil {
-		return err
-	}
 	infos, err := l.client.Topics.Topics(ctx, []string{topic})
 	if err != nil {
 		return err
+	}
+	if len(infos) == 0 { // else it is that of a start that committed nothing
+		if err := l.createInternal(ctx, topic, j.plan.MaxParallelism, config); err != nil {
+			return err
+		}
+		if infos, err = l.client.Topics.Topics(ctx, []string{topic}); err != nil {
+			return err
+		}
 	}
 	info := infos[topic]
 	if int(info.Partitions) != j.plan.MaxParallelism {

@@ -22,7 +22,6 @@ type build struct {
 	subtasks  map[*topology.Chain]int
 	inboxes   map[*topology.Chain][]*inbox
 	inputBase map[*topology.ExchangeEnd]int
-	stateful  map[string]int // stateful nodes per uid, to share the memory
 }
 
 // run is U10: tables, operators and tasks are made, then all tasks start. The

@@ -198,22 +198,11 @@ func (t *sourceTask) slice() error {
 	}
 	job := t.life.job
 	t.env.Now = job.nowNanos()
-	var m record.Message
 	want := min(sliceRecords, w.fetched.Records.Len()-w.next)
 	admitted := job.admit(want)
-	first, end := w.next, w.next+admitted
-	for ; w.next < end; w.next++ {
-		w.fetched.Records.At(w.next, &m)
-		if p.Stop >= 0 && m.Offset >= p.Stop {
-			w.next = w.fetched.Records.Len()
-			break
-		}
-		if err := t.one(w.input, &m); err != nil {
-			return err
-		}
-		p.Offset, p.LeaderEpoch = m.Offset+1, m.Epoch
+	if err := t.takeIn(w, p, w.next+admitted); err != nil {
+		return err
 	}
-	t.taken(end - first)
 	t.marks.Active(w.input, job.now())
 	if admitted < want && w.next < w.fetched.Records.Len() {
 		return t.workDone() // more than was asked for: the stop is on its way
@@ -444,7 +433,6 @@ type stdinFeed struct {
 	t     *sourceTask
 	lines *source.Lines
 	in    *stdinReader
-	eof   bool
 }
 
 func (s *stdinFeed) ready() <-chan struct{} { return s.in.ready }

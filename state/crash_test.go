@@ -30,7 +30,7 @@ func imageCount(t testing.TB) int {
 // table, and asks of what a crash would leave whether it is exactly one of them.
 // It returns the first that is not, how many images were compared, and how many
 // different epochs they held.
-func crashImages(t testing.TB, images int, seed uint64) (bad error, compared, epochs int) {
+func crashImages(t testing.TB, images int, seed uint64) (compared, epochs int, bad error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	fsys := NewCrashFS()
 	db, err := Open(Options{FS: fsys, Dir: "dir", Memory: 1 << 20})
@@ -72,13 +72,13 @@ func crashImages(t testing.TB, images int, seed uint64) (bad error, compared, ep
 			image := CrashClone(fsys, unsynced, rng)
 			epoch, err := checkImage(image, history)
 			if err != nil {
-				return fmt.Errorf("after epoch %d, %d%% of the unsynced data kept: %w", n, unsynced, err), compared, len(seen)
+				return compared, len(seen), fmt.Errorf("after epoch %d, %d%% of the unsynced data kept: %w", n, unsynced, err)
 			}
 			compared++
 			seen[epoch] = true
 		}
 	}
-	return nil, compared, len(seen)
+	return compared, len(seen), nil
 }
 
 // changeBoth makes the same change in two stores, which have different key
@@ -141,7 +141,7 @@ func checkImage(image FS, history []map[addr]string) (epoch uint64, err error) {
 }
 
 func TestCrashLeavesExactlyOneEpoch(t *testing.T) {
-	bad, compared, epochs := crashImages(t, imageCount(t), 1)
+	compared, epochs, bad := crashImages(t, imageCount(t), 1)
 	if bad != nil {
 		t.Fatal(bad)
 	}

@@ -106,7 +106,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // which stops the others; from then on nothing of ours waits for Pebble. While the
 // store is opened, and at a commit, it is the caller's goroutine; it gets an error.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	err := errors.New(fmt.Sprintf(format, args...))
+	err := fmt.Errorf(format, args...)
 	for _, a := range args {
 		if cause, ok := a.(error); ok {
 			err = classify(cause)

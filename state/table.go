@@ -28,10 +28,9 @@ type TableOptions struct {
 // change an entry (Get, Upsert, Put, Delete, DropNamespace, Applied).
 type Table struct {
 	// Configuration.
-	db     *DB
-	opts   TableOptions
-	seed   maphash.Seed
-	prefix []byte // store id and the first key group
+	db   *DB
+	opts TableOptions
+	seed maphash.Seed
 
 	// The entries in memory, live ones and tombstones.
 	index index

@@ -56,15 +56,13 @@ const (
 
 // shape is what may be written at one place.
 type shape struct {
-	scalar   kind      // how a scalar is read; 0 if only words are possible
-	words    []word    // what a scalar may be besides
-	min, max float64   // of numbers, sizes and durations; max 0 is none
-	list     *shape    // of each item of a list; nil: no list here
-	object   *object   // a map with these fields; nil: no such map here
-	dict     *shape    // of each value of a map with free names
-	form     form      // anything else
-	noun     string    // "an expression", for messages and the reference
-	place    exprPlace // of expressions
+	scalar   kind    // how a scalar is read; 0 if only words are possible
+	words    []word  // what a scalar may be besides
+	min, max float64 // of numbers, sizes and durations; max 0 is none
+	list     *shape  // of each item of a list; nil: no list here
+	object   *object // a map with these fields; nil: no such map here
+	dict     *shape  // of each value of a map with free names
+	form     form    // anything else
 }
 
 // exprPlace says whether a quoted name could have been meant as text.

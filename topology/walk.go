@@ -54,12 +54,6 @@ func (v *value) get(name string) *value {
 	return nil
 }
 
-// has reports that a field was written.
-func (v *value) has(name string) bool {
-	m := v.get(name)
-	return m != nil && m.written
-}
-
 // place is where a value stands.
 type place struct {
 	path  string
