@@ -108,23 +108,47 @@ var stepNames = [...]string{
 
 // commitOffsets is E9: one request per consumer group, in the transaction.
 func (l *life) commitOffsets(ctx context.Context, n checkpoint.Epoch) error {
-	groups := map[string][]record.Position{}
-	for _, p := range l.epochPositions() {
-		if p.TopicID == (record.TopicID{}) && l.topics[p.Topic].Partitions == 0 {
-			continue // not a Kafka source
+	for group, sources := range l.groupPositions(l.epochPositions()) {
+		var positions []record.Position
+		for _, p := range sources {
+			positions = append(positions, record.Position{
+				TopicPartition: record.TopicPartition{Topic: p.Topic, Partition: p.Partition},
+				TopicID:        p.TopicID, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch,
+			})
 		}
-		g := l.job.group(p.UID)
-		groups[g] = append(groups[g], record.Position{
-			TopicPartition: record.TopicPartition{Topic: p.Topic, Partition: p.Partition},
-			TopicID:        p.TopicID, Offset: p.Offset, LeaderEpoch: p.LeaderEpoch,
-		})
-	}
-	for group, positions := range groups {
 		if err := l.producer.CommitOffsets(ctx, group, positions, checkpoint.FormatMark(n)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// groupPositions are the positions of Kafka sources by consumer group. A group
+// has one position of a partition: of two sources that read the same topic, that
+// of the one that is behind.
+func (l *life) groupPositions(sources []checkpoint.SourcePosition) map[string][]checkpoint.SourcePosition {
+	type place struct {
+		group, topic string
+		partition    int32
+	}
+	groups := map[string][]checkpoint.SourcePosition{}
+	at := map[place]int{}
+	for _, p := range sources {
+		if p.TopicID == (record.TopicID{}) && l.topics[p.Topic].Partitions == 0 {
+			continue // not a Kafka source
+		}
+		g := l.job.group(p.UID)
+		k := place{g, p.Topic, p.Partition}
+		same, twice := at[k]
+		switch {
+		case !twice:
+			at[k] = len(groups[g])
+			groups[g] = append(groups[g], p)
+		case p.Offset < groups[g][same].Offset:
+			groups[g][same] = p
+		}
+	}
+	return groups
 }
 
 // epochPositions are the positions that the source tasks reported at barrier n.

@@ -86,6 +86,8 @@ type Job struct {
 	storedParts int
 	fromNone    bool
 	reset       map[string]bool
+	resetFrom   *checkpoint.Epoch          // c when --reset was first applied
+	latest      map[string][]record.Offset // what "latest" was when this process looked first
 	stdin       *stdinReader
 	result      *Result
 	status      status
@@ -138,7 +140,7 @@ func New(o Options) *Job {
 	j := &Job{
 		opts: o, plan: o.Plan, log: o.Log, fs: o.FS, fail: newFailpoints(o.Failpoint),
 		began: time.Now(), events: make(chan lifeEvent, 256), woken: make(chan struct{}, 1),
-		fromNone: o.FromNone, reset: map[string]bool{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
+		fromNone: o.FromNone, reset: map[string]bool{}, latest: map[string][]record.Offset{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
 	}
 	j.stopping, j.askStop = context.WithCancel(context.Background())
 	for _, uid := range o.Reset {

@@ -14,19 +14,47 @@ import (
 	"kstream/topology"
 )
 
-// readRecord is U4: the newest record under the fence says what c is.
-func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
+// readRecord is U4: the newest record under the fence says what c is. writes is
+// how often EndTxn was written for the record of --from none (I15).
+func (l *life) readRecord(ctx context.Context) (c checkpoint.Epoch, writes int, err error) {
+	r, err := l.newestRecord(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	l.job.resetUntil(r)
+	if err := l.checkInputs(r); err != nil {
+		return 0, 0, err
+	}
+	if l.job.fromNone {
+		return l.beginAnew(ctx, r)
+	}
+	if r == nil {
+		return 0, 0, l.firstRecord(ctx)
+	}
+	l.restored = r
+	l.changelog = r.Changelog
+	l.stores = slices.Clone(r.Stores)
+	l.positions = r.Sources
+	if err := l.compatible(r); err != nil {
+		return 0, 0, err
+	}
+	l.warnDrained(r)
+	return r.Epoch, 0, l.compareGroups(ctx, r)
+}
+
+// newestRecord is R(c), nil if there is none.
+func (l *life) newestRecord(ctx context.Context) (*checkpoint.Record, error) {
 	j := l.job
 	ends, err := l.client.Log.WaitStable(ctx, j.checkpointTopic(), l.stableTimeout())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	n, err := l.readCheckpoints(ctx, ends)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if n.claim == nil || n.claim.ID() != l.owner.ID() {
-		return 0, &checkpoint.Failure{Class: checkpoint.ClassFenced, Exit: 6, Text: "fenced: " + ownerText(n.claim) + " took over"}
+		return nil, &checkpoint.Failure{Class: checkpoint.ClassFenced, Exit: 6, Text: "fenced: " + ownerText(n.claim) + " took over"}
 	}
 	j.storedParts = checkpoint.StoredParts(0, n.parts)
 	r, err := checkpoint.DecodeRecord(0, n.parts)
@@ -34,27 +62,25 @@ func (l *life) readRecord(ctx context.Context) (checkpoint.Epoch, error) {
 	case errors.Is(err, checkpoint.ErrNoRecord):
 		r = nil
 	case err != nil && !j.fromNone:
-		return 0, refuse(6, "restore the topic, or begin anew with --from none", "the checkpoint record cannot be read: %v", err)
+		return nil, refuse(6, "restore the topic, or begin anew with --from none", "the checkpoint record cannot be read: %v", err)
 	}
-	r = l.fail.recall(r)
-	if err := l.checkInputs(r); err != nil {
-		return 0, err
+	return l.fail.recall(r), nil
+}
+
+// resetUntil ends --reset once an epoch of this process is found committed, also
+// one whose end was never answered: what is read anew is in it, and reading it
+// again would count it twice.
+func (j *Job) resetUntil(r *checkpoint.Record) {
+	var c checkpoint.Epoch
+	if r != nil {
+		c = r.Epoch
 	}
-	if j.fromNone {
-		return l.beginAnew(ctx, r)
+	switch {
+	case j.resetFrom == nil:
+		j.resetFrom = &c
+	case c > *j.resetFrom:
+		clear(j.reset)
 	}
-	if r == nil {
-		return 0, l.firstRecord(ctx)
-	}
-	l.restored = r
-	l.changelog = r.Changelog
-	l.stores = slices.Clone(r.Stores)
-	l.positions = r.Sources
-	if err := l.compatible(r); err != nil {
-		return 0, err
-	}
-	l.warnDrained(r)
-	return r.Epoch, l.compareGroups(ctx, r)
 }
 
 // checkInputs refuses a missing input: if R knows it, its data is lost,
@@ -134,7 +160,7 @@ func (l *life) firstRecord(ctx context.Context) error {
 
 // beginAnew is --from none: a new generation of the changelog with nothing in
 // it, and one record that makes it the state.
-func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (checkpoint.Epoch, error) {
+func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (n checkpoint.Epoch, writes int, err error) {
 	generation, c := 1, checkpoint.Epoch(0)
 	if r != nil {
 		generation, c = r.Changelog.Generation+1, r.Epoch
@@ -143,7 +169,7 @@ func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (checkpoint.
 	for {
 		infos, err := l.client.Topics.Topics(ctx, []string{l.job.changelogTopic(generation)})
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if len(infos) == 0 {
 			break
@@ -152,33 +178,35 @@ func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (checkpoint.
 	}
 	l.giveStoreIDs()
 	if err := l.createChangelog(ctx, generation); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := l.db.Wipe(); err != nil {
-		return 0, storeFailure(err)
+		return 0, 0, storeFailure(err)
 	}
 	l.positions = nil
 	if err := l.locateSources(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	n := c + 1
+	n = c + 1
+	ctx, cancel := l.commitLimit(ctx)
+	defer cancel()
 	l.collected = map[*taskCore]*frozen{nil: {positions: l.startPositions()}}
 	if err := l.producer.Begin(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := l.commitOffsets(ctx, n); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := l.writeRecord(ctx, n); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if _, err := l.producer.End(ctx); err != nil {
-		return 0, err
+	if writes, err = l.producer.End(ctx); err != nil {
+		return 0, 0, err
 	}
 	l.job.log.Info("began anew", "checkpoint", n, "changelog", l.changelog.Topic)
 	l.job.fromNone = false
-	l.restored, l.positions = l.epochRecord, l.epochRecord.Sources
-	return n, nil
+	l.restored, l.positions, l.collected = l.epochRecord, l.epochRecord.Sources, nil
+	return n, writes, nil
 }
 
 func (l *life) createChangelog(ctx context.Context, generation int) error {
@@ -313,29 +341,23 @@ func (l *life) retire(uid string) {
 // compareGroups finds group offsets that somebody changed: the record is the
 // truth, and a person who reset the group expects otherwise.
 func (l *life) compareGroups(ctx context.Context, r *checkpoint.Record) error {
-	byGroup := map[string]map[record.TopicPartition]record.GroupOffset{}
-	for _, p := range r.Sources {
-		if _, ok := l.topics[p.Topic]; !ok || l.job.isReset(p.UID) {
-			continue
+	for group, positions := range l.groupPositions(r.Sources) {
+		offsets, err := l.client.Topics.GroupOffsets(ctx, group)
+		if err != nil {
+			return err
 		}
-		group := l.job.group(p.UID)
-		if byGroup[group] == nil {
-			offsets, err := l.client.Topics.GroupOffsets(ctx, group)
-			if err != nil {
-				return err
+		for _, p := range positions {
+			tp := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}
+			o, ok := offsets[tp]
+			if _, known := l.topics[p.Topic]; !ok || !known || l.job.isReset(p.UID) {
+				continue // expired, or of no interest any more
 			}
-			byGroup[group] = offsets
-		}
-		tp := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}
-		o, ok := byGroup[group][tp]
-		if !ok {
-			continue // expired
-		}
-		epoch, ours, _ := checkpoint.ParseMark(o.Metadata)
-		if !ours || epoch != r.Epoch || o.Offset != p.Offset {
-			return refuse(6, fmt.Sprintf("to start the source anew: --reset %s; to begin anew: --from none", p.UID),
-				"the group %s says %s is at offset %d, checkpoint %d says %d: somebody changed the group, the checkpoint counts",
-				group, tp, o.Offset, r.Epoch, p.Offset)
+			epoch, ours, _ := checkpoint.ParseMark(o.Metadata)
+			if !ours || epoch != r.Epoch || o.Offset != p.Offset {
+				return refuse(6, fmt.Sprintf("to start the source anew: --reset %s; to begin anew: --from none", p.UID),
+					"the group %s says %s is at offset %d, checkpoint %d says %d: somebody changed the group, the checkpoint counts",
+					group, tp, o.Offset, r.Epoch, p.Offset)
+			}
 		}
 	}
 	return nil
@@ -392,6 +414,11 @@ func (l *life) checkStore(context.Context) error {
 		}
 	}
 	l.decision = decision
+	// What Kafka lost and a person gave up is not expected again.
+	l.changelog.Ends = slices.Clone(l.changelog.Ends)
+	for i, b := range l.log.Bounds {
+		l.changelog.Ends[i] = min(l.changelog.Ends[i], b.End)
+	}
 	return nil
 }
 

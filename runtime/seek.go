@@ -114,10 +114,10 @@ func (l *life) locateTopic(ctx context.Context, s *topology.Source, topic string
 			continue
 		}
 		if begin == nil {
-			if begin, err = l.resolve(ctx, s.Spec.Start, s.Spec.Group, topic, bounds); err != nil {
+			if begin, err = l.resolveOnce(ctx, "start of "+s.Spec.UID, s.Spec.Start, s.Spec.Group, info, bounds); err != nil {
 				return err
 			}
-			if stop, err = l.resolve(ctx, s.Spec.Stop, "", topic, bounds); err != nil {
+			if stop, err = l.resolveOnce(ctx, "stop of "+s.Spec.UID, s.Spec.Stop, "", info, bounds); err != nil {
 				return err
 			}
 		}
@@ -151,6 +151,8 @@ func (l *life) checkPosition(s *topology.SourceSpec, info record.TopicInfo, pos 
 	hint := fmt.Sprintf("to start the source at its `start` again: --reset %s", s.UID)
 	tp := record.TopicPartition{Topic: pos.Topic, Partition: pos.Partition}
 	switch {
+	case pos.Ended && pos.TopicID == info.ID:
+		return nil // nothing of it is read any more
 	case pos.TopicID != info.ID:
 		return refuse(6, hint, "%s was deleted and made again: id %x -> %x", pos.Topic, pos.TopicID[:4], info.ID[:4])
 	case pos.Offset < b.Start:
@@ -159,6 +161,21 @@ func (l *life) checkPosition(s *topology.SourceSpec, info record.TopicInfo, pos 
 		return refuse(6, hint, "%s lost records: position %d epoch %d, log now ends at %d", tp, pos.Offset, pos.LeaderEpoch, b.End)
 	}
 	return nil
+}
+
+// resolveOnce is resolve, except that "latest" is what it was when this process
+// looked first: if no epoch was committed since, a restart must not jump over
+// what the life before had read.
+func (l *life) resolveOnce(ctx context.Context, what string, p topology.Position, group string, info record.TopicInfo, bounds []record.Bounds) ([]record.Offset, error) {
+	id := fmt.Sprintf("%s, %s %x", what, info.Name, info.ID)
+	if first := l.job.latest[id]; p.Kind == "latest" && len(first) == len(bounds) {
+		return first, nil
+	}
+	out, err := l.resolve(ctx, p, group, info.Name, bounds)
+	if err == nil && p.Kind == "latest" {
+		l.job.latest[id] = out
+	}
+	return out, err
 }
 
 // resolve turns a start or stop into offsets, one for each partition; -1 is no

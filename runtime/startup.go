@@ -35,7 +35,7 @@ func (l *life) prepare(ctx context.Context, k checkpoint.EffectKind) (done check
 	case checkpoint.EffectWriteClaim:
 		done.Writes, err = l.writeClaim(ctx, false)
 	case checkpoint.EffectReadRecord:
-		done.Epoch, err = l.readRecord(ctx)
+		done.Epoch, done.Writes, err = l.readRecord(ctx)
 	case checkpoint.EffectBound:
 		err = l.bound(ctx)
 	case checkpoint.EffectCheckStore:

@@ -1,0 +1,126 @@
+package runtime
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kstream/checkpoint"
+	"kstream/record"
+	"kstream/topology"
+)
+
+// testJob is a job of two sources that read the same topic, in one group.
+func testJob() *Job {
+	spec := &topology.Spec{Name: "x"}
+	spec.Checkpoint = topology.CheckpointSpec{Interval: time.Second, Timeout: time.Minute, TransactionTimeout: time.Minute}
+	spec.State.Memory = 1 << 30
+	spec.Checkpoint.MaxUncommitted = 1 << 28
+	plan := &topology.Plan{Name: "x", Spec: spec, MaxParallelism: 4}
+	for _, uid := range []string{"a", "b"} {
+		plan.Sources = append(plan.Sources, &topology.Source{Spec: &topology.SourceSpec{UID: uid, Name: uid, Topics: []string{"t"}}})
+	}
+	j := New(Options{Plan: plan, Log: slog.New(slog.DiscardHandler), Reset: []string{"a"}, MaxRecords: 10,
+		Jitter: func() float64 { return 0 }})
+	j.ctx = context.Background()
+	j.renew()
+	return j
+}
+
+// TestGroupPositions: a request with the same partition twice leaves to the
+// broker which one counts, and the next start compares.
+func TestGroupPositions(t *testing.T) {
+	l := testJob().life
+	l.topics = map[string]record.TopicInfo{"t": {Name: "t", ID: record.TopicID{1}, Partitions: 2}}
+	at := func(uid string, partition int32, offset record.Offset) checkpoint.SourcePosition {
+		return checkpoint.SourcePosition{UID: uid, Topic: "t", TopicID: record.TopicID{1}, Partition: partition, Offset: offset}
+	}
+	got := l.groupPositions([]checkpoint.SourcePosition{
+		at("a", 0, 7), at("a", 1, 3), at("b", 0, 5), at("b", 1, 9), {UID: "g", Topic: "generated", Offset: 4},
+	})
+	want := []checkpoint.SourcePosition{at("b", 0, 5), at("a", 1, 3)}
+	if len(got) != 1 || !slices.Equal(got["kstream-x"], want) {
+		t.Fatalf("got %v, want %v of kstream-x", got, want)
+	}
+}
+
+// TestResetOnce: an epoch that was committed although nobody was told has what
+// the reset source read anew; a second reset would count it twice.
+func TestResetOnce(t *testing.T) {
+	j := testJob()
+	j.resetUntil(&checkpoint.Record{Epoch: 7})
+	j.resetUntil(&checkpoint.Record{Epoch: 7}) // failed before anything was committed
+	if !j.isReset("a") {
+		t.Fatal("the reset is forgotten although nothing was committed")
+	}
+	j.resetUntil(&checkpoint.Record{Epoch: 8})
+	if j.isReset("a") {
+		t.Fatal("the source is reset again behind a committed epoch")
+	}
+}
+
+// TestFailureWithFullEvents: who tells of a failure does not wait for the
+// coordinator, which may wait for it.
+func TestFailureWithFullEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := testJob()
+		for len(j.events) < cap(j.events) {
+			j.event(checkpoint.Event{Kind: checkpoint.EventTimer}, nil)
+		}
+		told := make(chan struct{})
+		go func() {
+			j.life.failed(&checkpoint.Failure{Text: "x"})
+			close(told)
+		}()
+		synctest.Wait()
+		select {
+		case <-told:
+		default:
+			t.Error("the failing task waits for the coordinator")
+		}
+		close(j.over)
+	})
+}
+
+// TestAdmittedAgain: what a failed life was admitted to and did not take in is
+// left to the next one.
+func TestAdmittedAgain(t *testing.T) {
+	j := testJob()
+	if n := j.admit(8); n != 8 {
+		t.Fatalf("admitted %d of 8", n)
+	}
+	j.taken(3)
+	if err := j.closeLife(); err != nil {
+		t.Fatal(err)
+	}
+	if n := j.admit(100); n != 7 {
+		t.Fatalf("the new life is admitted to %d records, 7 are left of 10", n)
+	}
+}
+
+// TestOutage: a cluster that cannot be reached is a wrong address at the first
+// start, and an outage afterwards.
+func TestOutage(t *testing.T) {
+	j := testJob()
+	gone := &record.KafkaError{Class: record.ClassRefuse, Exit: 5, Code: "UNREACHABLE", Op: "Connect"}
+	if f := j.failure(gone); f.Class != checkpoint.ClassRefuse || f.Exit != 5 {
+		t.Errorf("at the first start: %s, exit %d", f.Class, f.Exit)
+	}
+	j.mine = &checkpoint.Claim{}
+	if f := j.failure(gone); f.Class != checkpoint.ClassRestart {
+		t.Errorf("of a job that ran: %s", f.Class)
+	}
+}
+
+// TestDeadline: 7/8 of the transaction timeout count from the first write.
+func TestDeadline(t *testing.T) {
+	l := testJob().life
+	l.barrierTime = time.Now()
+	l.firstWriteAt = l.barrierTime.Add(-40 * time.Second)
+	if got, want := l.deadline(), l.firstWriteAt.Add(52500*time.Millisecond); !got.Equal(want) {
+		t.Errorf("deadline %s after the barrier, want %s", got.Sub(l.barrierTime), want.Sub(l.barrierTime))
+	}
+}
