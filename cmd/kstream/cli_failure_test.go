@@ -68,7 +68,7 @@ func TestRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newCounts(t)
-			u.cluster.failCommits(c.fails)
+			u.cluster.failOffsets(c.fails)
 			job := u.start(nil, "run", "p.yaml", "--set", "restart="+c.restart, "-o", "json")
 			if c.code == 0 {
 				u.both(nil, nil)
@@ -229,7 +229,8 @@ func TestMetrics(t *testing.T) {
 	job.stop()
 }
 
-// TestMetricsOfFailures counts attempts that failed by class and step.
+// TestMetricsOfFailures counts attempts that failed by class and step. The
+// transaction that was left open does not hold the next attempt up for long.
 func TestMetricsOfFailures(t *testing.T) {
 	u := newCounts(t)
 	u.cluster.failCommits(1)

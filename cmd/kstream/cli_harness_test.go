@@ -506,3 +506,26 @@ func (c *cluster) failCommits(times int) {
 		return res, nil, true
 	})
 }
+
+// failOffsets makes the broker refuse the offsets of so many epochs in a row.
+func (c *cluster) failOffsets(times int) {
+	c.fake.ControlKey(int16(kmsg.TxnOffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if times == 0 {
+			return nil, nil, false
+		}
+		c.fake.KeepControl()
+		times--
+		res := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+		for _, t := range req.(*kmsg.TxnOffsetCommitRequest).Topics {
+			topic := kmsg.NewTxnOffsetCommitResponseTopic()
+			topic.Topic = t.Topic
+			for _, p := range t.Partitions {
+				partition := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				partition.Partition, partition.ErrorCode = p.Partition, kerr.InvalidTxnState.Code
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			res.Topics = append(res.Topics, topic)
+		}
+		return res, nil, true
+	})
+}

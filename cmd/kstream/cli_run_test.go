@@ -121,6 +121,20 @@ func TestSignalWhileConnecting(t *testing.T) {
 	}
 }
 
+// TestSignalWhileLooking ends in order while the job looks whether the owner of
+// the pipeline lives, which takes twice its interval.
+func TestSignalWhileLooking(t *testing.T) {
+	u := newCounts(t)
+	first := u.start(nil, "run", "p.yaml", "--set", "checkpoint.interval=4m", "--set", "checkpoint.transaction_timeout=13m")
+	first.await("▶ running")
+	first.kill()
+	second := u.start(nil, "run", "p.yaml", "--set", "state.dir=other")
+	second.await("looking whether it is alive")
+	second.signal(syscall.SIGINT)
+	second.exits(0)
+	second.says("✓ finished: 0 records in, checkpoint 0 committed")
+}
+
 // TestUntilAndMaxRecords stop as the first signal does.
 func TestUntilAndMaxRecords(t *testing.T) {
 	u := newCounts(t)

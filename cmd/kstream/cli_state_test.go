@@ -276,8 +276,8 @@ func TestInputGone(t *testing.T) {
 	u.do(exitEnvironment, "run", "p.yaml", "--reset", "source:in").says("the topic in of source in does not exist")
 }
 
-// TestInputDeleted counts the records that were lost, at a start and while the
-// job runs.
+// TestInputDeleted counts the records that were lost, and begins behind them when
+// it is told to.
 func TestInputDeleted(t *testing.T) {
 	u := ran(t)
 	u.cluster.write("in", countRow("a", 1, 2100), countRow("a", 2, 2200), countRow("a", 3, 2300))
