@@ -124,3 +124,23 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("deadline %s after the barrier, want %s", got.Sub(l.barrierTime), want.Sub(l.barrierTime))
 	}
 }
+
+// TestLineAcrossLives: a restart between the two halves of a line does not make
+// two lines of it.
+func TestLineAcrossLives(t *testing.T) {
+	r := newStdinReader(nil)
+	first := r.splitter(0)
+	if err := first.Feed([]byte("one\ntw")); err != nil {
+		t.Fatal(err)
+	}
+	if line, _, _ := first.Next(); string(line) != "one" {
+		t.Fatalf("got %q", line)
+	}
+	next := r.splitter(4)
+	if err := next.Feed([]byte("o\n")); err != nil {
+		t.Fatal(err)
+	}
+	if line, at, _ := next.Next(); string(line) != "two" || at != 4 {
+		t.Fatalf("got %q at %d", line, at)
+	}
+}

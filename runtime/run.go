@@ -311,7 +311,7 @@ func (b *build) sourceTask(c *topology.Chain, subtask int) error {
 	case spec.Stdin:
 		t.decoder = source.NewDecoder(c.Source, o)
 		job.stdin.start()
-		t.feed = &stdinFeed{t: t, lines: source.NewLines(t.parts[0].Offset), in: job.stdin}
+		t.feed = &stdinFeed{t: t, lines: job.stdin.splitter(t.parts[0].Offset), in: job.stdin}
 	default:
 		t.decoder = source.NewDecoder(c.Source, o)
 	}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"kstream/record"
+	"kstream/source"
 )
 
 // stdinReader reads standard input once for the whole process: it cannot be read
@@ -12,6 +15,7 @@ type stdinReader struct {
 	in    io.Reader
 	ready chan struct{}
 	begin sync.Once
+	lines *source.Lines // of the source task, one life after the other
 
 	mu    sync.Mutex
 	chunk []byte
@@ -33,6 +37,15 @@ func newStdinReader(in io.Reader) *stdinReader {
 // cannot be interrupted, so nothing waits for it.
 func (r *stdinReader) start() {
 	r.begin.Do(func() { go r.read() })
+}
+
+// splitter is where lines are put together, from a position on. It outlives the
+// lives too: a line of which one had the beginning is not cut in two.
+func (r *stdinReader) splitter(at record.Offset) *source.Lines {
+	if r.lines == nil {
+		r.lines = source.NewLines(at)
+	}
+	return r.lines
 }
 
 func (r *stdinReader) read() {
