@@ -146,7 +146,6 @@ type command struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
 	done           chan struct{}
-	checked        bool // the test has looked at how it ended
 }
 
 // start begins a command; stdin may be nil.
