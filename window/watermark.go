@@ -94,17 +94,28 @@ func (p *Partitions) Restore(watermark record.Timestamp) {
 	p.current = max(p.current, watermark)
 }
 
-// Current is the combined watermark. While all partitions are idle it stays.
+// done says that nothing comes any more: the partition has ended, or the input
+// has brought the final watermark.
+func (q *partition) done() bool { return q.ended || q.watermark == record.MaxTimestamp }
+
+// Current is the combined watermark. While all partitions that have not ended are
+// idle it stays: an idle one may go on, and what it brings is not late because
+// another one has come to its end.
 func (p *Partitions) Current() record.Timestamp {
-	low, active := record.MaxTimestamp, false
+	low, waiting := record.MaxTimestamp, false
 	for i := range p.parts {
-		if q := &p.parts[i]; !q.idle || q.ended {
-			low, active = min(low, q.watermark), true
+		switch q := &p.parts[i]; {
+		case q.done():
+		case q.idle:
+			waiting = true
+		default:
+			low = min(low, q.watermark)
 		}
 	}
-	if active && low > p.current {
-		p.current = low
+	if waiting && low == record.MaxTimestamp || len(p.parts) == 0 {
+		return p.current
 	}
+	p.current = max(p.current, low)
 	return p.current
 }
 
@@ -114,7 +125,7 @@ func (p *Partitions) AllIdle() bool {
 	idle := false
 	for i := range p.parts {
 		switch q := &p.parts[i]; {
-		case q.ended:
+		case q.done():
 		case q.idle:
 			idle = true
 		default:

@@ -206,18 +206,43 @@ func TestPartitionsTakeTheSmallestActiveAndNeverGoBack(t *testing.T) {
 }
 
 // lowest is the smallest watermark of the active partitions, MinTimestamp if
-// there are none.
+// there are none and not all have ended.
 func lowest(high []ts, idle, ended []bool) ts {
-	low, active := record.MaxTimestamp, false
+	low, active, open := record.MaxTimestamp, false, false
 	for i := range high {
-		if !idle[i] || ended[i] {
+		open = open || !ended[i]
+		if !idle[i] && !ended[i] {
 			low, active = min(low, high[i]), true
 		}
 	}
-	if !active {
+	if open && !active {
 		return record.MinTimestamp
 	}
 	return low
+}
+
+// TestWhatIsIdleIsNotLateBecauseOthersEnded: an idle partition may go on. The end
+// of another one, or the final watermark of another input, says nothing of it.
+func TestWhatIsIdleIsNotLateBecauseOthersEnded(t *testing.T) {
+	for name, end := range map[string]func(p *Partitions){
+		"partition": func(p *Partitions) { p.End(0) },
+		"input":     func(p *Partitions) { p.Advance(0, record.MaxTimestamp) },
+	} {
+		p := NewPartitions(2)
+		p.Advance(0, 70)
+		p.Advance(1, 50)
+		p.Current()
+		p.SetIdle(1, true)
+		end(p)
+		if got := p.Current(); got != 50 || !p.AllIdle() {
+			t.Errorf("%s: watermark %d, all idle %v while one is idle at 50", name, got, p.AllIdle())
+		}
+		p.SetIdle(1, false)
+		p.Advance(1, 60)
+		if got := p.Current(); got != 60 || p.AllIdle() {
+			t.Errorf("%s: watermark %d, all idle %v after it went on to 60", name, got, p.AllIdle())
+		}
+	}
 }
 
 func TestHolderNamesThePartitionThatIsFurthestBehind(t *testing.T) {
