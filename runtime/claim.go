@@ -14,6 +14,8 @@ import (
 // claim that is being committed.
 const ownershipTimeout = 5 * time.Second
 
+var errNoWait = errors.New("not waited")
+
 // readClaim looks at the newest claim without fencing (U2, and the ownership
 // check of the failure path).
 func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, error) {
@@ -25,12 +27,17 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 		}
 		l.client = client
 	}
-	ends, err := l.client.Log.WaitStable(ctx, j.checkpointTopic(), ownershipTimeout)
+	// Before the first fence an open transaction of a dead owner is normal, on the
+	// failure path one of our own whose end was not answered: nothing but the fence
+	// ends it. Who took over has ended it with theirs, so what is below it is
+	// enough to know whose the claim is. Only the failure path waits for markers
+	// that are on their way: a start reads the claim again under its fence.
+	var ends []record.Offset
+	err := errNoWait
+	if j.mine != nil {
+		ends, err = l.client.Log.WaitStable(ctx, j.checkpointTopic(), ownershipTimeout)
+	}
 	if err != nil && ctx.Err() == nil {
-		// Before the first fence an open transaction of a dead owner is normal, on
-		// the failure path one of our own whose end was not answered: nothing but
-		// the fence ends it. Who took over has ended it with theirs, so what is
-		// below it is enough to know whose the claim is.
 		ends, err = l.stableEnds(ctx)
 	}
 	if err != nil {
