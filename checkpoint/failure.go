@@ -11,6 +11,13 @@ func (m *Machine) failed(e Event) []Effect {
 		return m.failingAgain(e)
 	}
 	m.awaiting = EffectNone
+	if e.Of == EffectReleaseClaim {
+		// A courtesy to the next start; everything else is committed. Whose the
+		// slot is still has to be known.
+		f := *e.Failure
+		f.Complete = true
+		return m.fail(e.Now, &f)
+	}
 	return m.fail(e.Now, e.Failure)
 }
 
@@ -117,7 +124,11 @@ func (m *Machine) failingAgain(e Event) []Effect {
 	if e.Failure.Class == ClassRefuse || m.stop == StopNow {
 		return m.exit(Effect{Exit: e.Failure.Exit, Text: e.Failure.Text, Hint: e.Failure.Hint})
 	}
-	if m.stop != StopNone && e.Now-m.failedAt >= m.cfg.Timeout {
+	late := e.Now-m.failedAt >= m.cfg.Timeout
+	if late && m.failure.Complete {
+		return m.exit(Effect{})
+	}
+	if late && m.stop != StopNone {
 		return m.exit(Effect{Exit: 1, Text: fmt.Sprintf("the last checkpoint could not be committed: %s; nor could its transaction be ended: %s",
 			m.failure.Text, e.Failure.Text), Hint: "the broker ends it after checkpoint.transaction_timeout"})
 	}

@@ -103,7 +103,7 @@ type Failure struct {
 	Hint  string
 	// AtOnce restarts without the strategy's delay: the epoch is committed (I15).
 	AtOnce bool
-	// Complete says that the epoch was the last one, so that no life follows.
+	// Complete says that the last epoch is committed, so that no life follows.
 	Complete bool
 	// Same identifies failures of the same record for the same reason; "" never
 	// counts as deterministic.

@@ -71,11 +71,7 @@ func (j *Job) orderlyEnd(e checkpoint.Effect) (err error) {
 	case checkpoint.EffectStopFetching:
 		err = j.stopFetching(e.Drain)
 	case checkpoint.EffectReleaseClaim:
-		// A courtesy to the next start, which looks for a sign of life of the owner
-		// of a claim: everything that matters is committed.
-		if err := j.life.releaseClaim(j.life.ctx); err != nil {
-			j.log.Warn("the claim could not be released; a start from another directory will look for a while whether this process is alive", "error", err)
-		}
+		err = j.life.releaseClaim(j.life.ctx)
 	case checkpoint.EffectFlushStore:
 		err = j.life.db.Flush()
 	}
