@@ -61,11 +61,12 @@ func canFreeze(at string) bool { return slices.Contains(epochSteps(), stepOf(at)
 type coverage struct {
 	mu                                           sync.Mutex
 	ends                                         map[string]int
+	happened                                     map[string]int
 	frozen                                       int
 	records, keys, windows, epochs, late, faults int
 }
 
-func newCoverage() *coverage { return &coverage{ends: map[string]int{}} }
+func newCoverage() *coverage { return &coverage{ends: map[string]int{}, happened: map[string]int{}} }
 
 func (c *coverage) add(p point) {
 	c.mu.Lock()
@@ -74,6 +75,12 @@ func (c *coverage) add(p point) {
 	if p.freeze {
 		c.frozen++
 	}
+}
+
+func (c *coverage) count(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.happened[what]++
 }
 
 func (c *coverage) done(v *verdict, s *simulation) {
@@ -96,19 +103,26 @@ func (c *coverage) missing() []string {
 			missing = append(missing, p.step)
 		}
 	}
+	for _, answer := range []bool{false, true} {
+		if what := (loss{key: keyEndTxn, answer: answer}).String(); c.happened[what] == 0 {
+			missing = append(missing, what)
+		}
+	}
+	if c.frozen == 0 {
+		missing = append(missing, "frozen")
+	}
 	return missing
 }
 
 func (c *coverage) String() string {
-	missing := c.missing()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
 	for _, k := range c.ends {
 		n += k
 	}
-	return fmt.Sprintf("%d ends of processes at %d of %d points (%d frozen), %d faults; compared %d records, %d keys, %d windows, %d late, %d epochs",
-		n, len(points())-len(missing), len(points()), c.frozen, c.faults, c.records, c.keys, c.windows, c.late, c.epochs)
+	return fmt.Sprintf("%d ends of processes at %d of %d points (%d frozen), %d faults, %v; compared %d records, %d keys, %d windows, %d late, %d epochs",
+		n, len(c.ends), len(points()), c.frozen, c.faults, c.happened, c.records, c.keys, c.windows, c.late, c.epochs)
 }
 
 // fault is something that happens at a time.

@@ -36,14 +36,15 @@ func (p point) String() string {
 
 // instance is one process: a job on a file system and a network of its own.
 type instance struct {
-	sim    *simulation
-	number int
-	fs     state.FS
-	link   *link
-	job    *runtime.Job
-	cancel context.CancelFunc
-	end    point
-	keep   int // percent of the unsynced data that a kill leaves
+	sim     *simulation
+	number  int
+	fs      state.FS
+	link    *link
+	job     *runtime.Job
+	cancel  context.CancelFunc
+	end     point
+	stopped bool // of the simulation's goroutine
+	keep    int  // percent of the unsynced data that a kill leaves
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -62,7 +63,7 @@ func (s *simulation) start(fs state.FS, end point) (*instance, error) {
 	rng := rand.New(rand.NewPCG(uint64(s.seed), uint64(s.instances)))
 	in := &instance{sim: s, number: s.instances, fs: fs, end: end, keep: rng.IntN(5) * 25, rng: rng,
 		passed: map[string]int{}, frozenAt: make(chan struct{}), ended: make(chan struct{})}
-	in.link = newLink(s.network.DialContext, rand.New(rand.NewPCG(uint64(s.seed), uint64(1000+s.instances))))
+	in.link = newLink(s.network.DialContext, rand.New(rand.NewPCG(uint64(s.seed), uint64(1000+s.instances))), s.lost)
 	spec, plan, found := topology.Validate("sim.yaml", []byte(simulationYAML), topology.Options{Set: s.settings})
 	if topology.HasErrors(found) {
 		return nil, fmt.Errorf("the pipeline is wrong: %s", topology.RenderText(found, spec.Lines))
@@ -169,7 +170,16 @@ func (in *instance) uncommitted() bool {
 	return in.result.Exit == 1 && strings.HasPrefix(in.result.Text, "the last checkpoint could not be committed")
 }
 
-func (in *instance) stop() { in.job.Stop(checkpoint.StopFinish) }
+func (in *instance) stop() {
+	in.stopped = true
+	in.job.Stop(checkpoint.StopFinish)
+}
+
+// noticed says whether an overtaken process ended as one. A process that was
+// asked to stop and has nothing more to write ends as any other.
+func (in *instance) noticed() bool {
+	return in.result.Exit == 6 || in.stopped && (in.result.Exit == 0 || in.uncommitted())
+}
 
 // logBuffer keeps the log of all processes of a seed.
 type logBuffer struct {

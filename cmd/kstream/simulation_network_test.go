@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The keys of requests that faults are for.
@@ -33,11 +35,20 @@ type loss struct {
 	until  time.Time
 }
 
+func (x loss) String() string {
+	what := "request"
+	if x.answer {
+		what = "answer"
+	}
+	return "lost " + what + " of " + kmsg.NameForKey(x.key)
+}
+
 // link is the network of one process. It can be slow, lose requests and
 // answers, hold everything back as if the process were frozen, and be cut for
 // ever, which is what other processes notice of a kill.
 type link struct {
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	lost func(loss) // is told of each
 	cut  chan struct{}
 
 	mu     sync.Mutex
@@ -48,8 +59,8 @@ type link struct {
 	losses []loss
 }
 
-func newLink(dial func(context.Context, string, string) (net.Conn, error), rng *rand.Rand) *link {
-	l := &link{dial: dial, cut: make(chan struct{}), rng: rng, delay: latency,
+func newLink(dial func(context.Context, string, string) (net.Conn, error), rng *rand.Rand, lost func(loss)) *link {
+	l := &link{dial: dial, lost: lost, cut: make(chan struct{}), rng: rng, delay: latency,
 		held: make(chan struct{}), conns: map[*conn]struct{}{}}
 	close(l.held)
 	return l
@@ -160,6 +171,7 @@ func (l *link) weather(b []byte) (delay time.Duration, request, answer bool) {
 		x := &l.losses[i]
 		if x.key == key && x.left > 0 && time.Now().Before(x.until) {
 			x.left--
+			l.lost(*x)
 			return delay, !x.answer, x.answer
 		}
 	}

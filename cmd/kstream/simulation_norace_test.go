@@ -1,0 +1,5 @@
+//go:build harness && !race
+
+package main
+
+const slowness = 1
