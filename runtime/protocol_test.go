@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"kstream/checkpoint"
+	"kstream/operator"
 	"kstream/record"
 	"kstream/topology"
+	"kstream/window"
 )
 
 // testJob is a job of two sources that read the same topic, in one group.
@@ -142,5 +144,34 @@ func TestLineAcrossLives(t *testing.T) {
 	}
 	if line, at, _ := next.Next(); string(line) != "two" || at != 4 {
 		t.Fatalf("got %q at %d", line, at)
+	}
+}
+
+// TestIdleness: an input that was idle is waited for again when it says so, at
+// all receivers and before the barrier; rows reach only some of them.
+func TestIdleness(t *testing.T) {
+	j := testJob()
+	out := newInbox(1)
+	up := &task{marks: window.NewPartitions(2), idle: true}
+	up.life, up.op, up.chain = j.life, &operator.Chain{}, &topology.Chain{Input: &topology.Exchange{}}
+	up.senders = []*sender{{ctx: j.ctx, to: []*inbox{out}, pending: make([]*rows, 1)}}
+	up.wm.Store(100)
+	up.marks.SetIdle(0, true)
+	up.marks.SetIdle(1, true)
+	pool := newRowsPool(1)
+	if err := up.handle(0, message{kind: messageRows, rows: pool.get(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if !up.marks.Idle(0) {
+		t.Error("rows end the idleness of an input, at one receiver of several")
+	}
+	if err := up.handle(0, message{kind: messageWatermark, watermark: 40}); err != nil {
+		t.Fatal(err)
+	}
+	if up.idle || up.marks.Idle(0) {
+		t.Error("a watermark does not end idleness")
+	}
+	if _, m, ok := out.take(); !ok || m.kind != messageWatermark || m.watermark != 100 {
+		t.Errorf("the next task hears %v, want the watermark again", m)
 	}
 }

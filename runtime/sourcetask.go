@@ -197,6 +197,12 @@ func (t *sourceTask) slice() error {
 		return t.workDone()
 	}
 	job := t.life.job
+	if t.idle { // said before the records are sent
+		t.marks.Active(w.input, job.now())
+		if err := t.tick(); err != nil {
+			return err
+		}
+	}
 	t.env.Now = job.nowNanos()
 	want := min(sliceRecords, w.fetched.Records.Len()-w.next)
 	admitted := job.admit(want)
@@ -300,7 +306,12 @@ func (t *sourceTask) tick() error {
 		}
 		return nil
 	}
-	t.idle = false
+	if t.idle {
+		t.idle = false
+		if err := t.sendActive(); err != nil {
+			return err
+		}
+	}
 	t.holder.Store(int32(t.marks.Holder()))
 	return t.advance(w)
 }

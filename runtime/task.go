@@ -171,6 +171,18 @@ func (t *taskCore) sendIdle() error {
 	return nil
 }
 
+// sendActive ends idleness: the watermark says that it waits for us again. Rows
+// do not, since only some of the receivers get them, and event time must be the
+// same in all of them at a barrier (A9, A10).
+func (t *taskCore) sendActive() error {
+	for _, s := range t.senders {
+		if err := s.control(message{kind: messageWatermark, watermark: record.Timestamp(t.wm.Load())}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // flush hands on what is under way, when there is nothing else to do.
 func (t *taskCore) flush() error {
 	for _, s := range t.senders {
@@ -236,15 +248,16 @@ func (t *task) handle(from int, m message) error {
 	case messageRows:
 		err := t.rows(m.rows)
 		m.rows.release()
-		if t.marks.Idle(from) {
-			t.marks.SetIdle(from, false)
-			t.idle = false
-		}
 		return err
 	case messageWatermark:
 		t.marks.SetIdle(from, false)
 		t.marks.Advance(from, m.watermark)
-		t.idle = false
+		if t.idle {
+			t.idle = false
+			if err := t.sendActive(); err != nil {
+				return err
+			}
+		}
 		return t.advance(t.marks.Current())
 	case messageIdle:
 		return t.idleInput(from)
