@@ -93,7 +93,7 @@ func (m *Machine) decide(now time.Duration) []Effect {
 	case f.Complete, f.AtOnce && m.stop == StopFinish:
 		return m.exit(Effect{}) // what was to be committed is
 	case m.stop != StopNone:
-		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text})
+		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text, Hint: f.Hint})
 	}
 	var delay time.Duration
 	if !f.AtOnce {

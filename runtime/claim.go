@@ -155,7 +155,9 @@ func (l *life) fence(ctx context.Context) error {
 		l.producer.Close()
 	}
 	l.producer = producer
-	j.metrics.starts.Inc()
+	if l.db != nil { // a start; on the failure path the store is closed
+		j.metrics.starts.Inc()
+	}
 	_, _, err = producer.Fence(ctx)
 	return err
 }

@@ -100,6 +100,12 @@ func (b *inbox) append(in *input, m message) {
 	if hasData(m.kind) {
 		in.data++
 	}
+	if in.head > 0 && len(in.queue) == cap(in.queue) {
+		// A queue that is never empty would grow without end.
+		n := copy(in.queue, in.queue[in.head:])
+		clear(in.queue[n:])
+		in.queue, in.head = in.queue[:n], 0
+	}
 	in.queue = append(in.queue, m)
 	select {
 	case b.ready <- struct{}{}:

@@ -147,6 +147,27 @@ func TestLineAcrossLives(t *testing.T) {
 	}
 }
 
+// TestInboxStaysSmall: under back-pressure a queue is never empty.
+func TestInboxStaysSmall(t *testing.T) {
+	b := newInbox(1)
+	ctx := context.Background()
+	put := func() {
+		if _, err := b.put(ctx, 0, message{kind: messageRows}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	for range 10_000 {
+		put()
+		if _, _, ok := b.take(); !ok {
+			t.Fatal("nothing to take")
+		}
+	}
+	if n := cap(b.inputs[0].queue); n > 64 {
+		t.Errorf("room for %d messages, 2 were there at most", n)
+	}
+}
+
 // TestIdleness: an input that was idle is waited for again when it says so, at
 // all receivers and before the barrier; rows reach only some of them.
 func TestIdleness(t *testing.T) {
