@@ -39,6 +39,7 @@ type Replayer struct {
 	ends    []record.Offset
 	entries []state.Entry
 	arena   []byte
+	bytes   int // of the entries, in this arena or one before
 	records int64
 }
 
@@ -76,7 +77,7 @@ func (r *Replayer) Add(m record.Message) error {
 	r.entries = append(r.entries, e)
 	r.records++
 	r.meta.Positions[p] = m.Offset + 1
-	if len(r.entries) >= batchEntries || len(r.arena) >= batchBytes {
+	if len(r.entries) >= batchEntries || r.bytes >= batchBytes {
 		return r.flush()
 	}
 	return nil
@@ -120,6 +121,7 @@ func (r *Replayer) copy(b []byte) []byte {
 		r.arena = make([]byte, 0, max(batchBytes+64<<10, len(b)))
 	}
 	at := len(r.arena)
+	r.bytes += len(b)
 	r.arena = append(r.arena, b...)
 	return r.arena[at:len(r.arena):len(r.arena)]
 }
@@ -128,7 +130,7 @@ func (r *Replayer) flush() error {
 	if err := r.store.Replay(r.meta, r.entries); err != nil {
 		return err
 	}
-	r.entries, r.arena = r.entries[:0], r.arena[:0]
+	r.entries, r.arena, r.bytes = r.entries[:0], r.arena[:0], 0
 	return nil
 }
 
