@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"kstream/checkpoint"
@@ -41,7 +42,7 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 		ends, err = l.stableEnds(ctx)
 	}
 	if err != nil {
-		return 0, "", err
+		return 0, "", l.claimsGone(err)
 	}
 	n, err := l.readCheckpoints(ctx, ends)
 	if err != nil {
@@ -62,6 +63,24 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 	}
 	return checkpoint.OwnerOther, ownerText(c), nil
 }
+
+// claimsGone refuses once the checkpoint topic has been missing for a while under
+// a job that ran: trying again does not bring it back. A broker that has just
+// started may not know it yet.
+func (l *life) claimsGone(err error) error {
+	var k *record.KafkaError
+	if l.job.mine == nil || !errors.As(err, &k) || !strings.HasPrefix(k.Code, "UNKNOWN_TOPIC") {
+		return err
+	}
+	topic := l.job.checkpointTopic()
+	if !l.job.persists(&record.KafkaError{Op: "Claim", Topic: topic, Code: k.Code, Grace: missingGrace}) {
+		return err
+	}
+	return stateMissing("the checkpoint topic %s was deleted while the job ran", topic)
+}
+
+// missingGrace is how long a topic that was there may be unknown.
+const missingGrace = 30 * time.Second
 
 func (l *life) stableEnds(ctx context.Context) ([]record.Offset, error) {
 	bounds, err := l.client.Log.Bounds(ctx, l.job.checkpointTopic())

@@ -49,6 +49,10 @@ func (j *Job) kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
 	}
 	if k.SameRecord {
 		f.Same = fmt.Sprintf("%s/%s/%d", k.Code, k.Topic, k.Partition)
+		f.Hint = "raise max.message.bytes of " + k.Topic + " and producer.batch_size, or write smaller records"
+		if k.Code == "INVALID_TIMESTAMP" {
+			f.Hint = "raise message.timestamp.after.max.ms of " + k.Topic + ", or mend the time of the records"
+		}
 	}
 	if k.Op == "Fetch" && k.Exit == 6 {
 		f.Hint = "to start the source at its `start` again: --reset " + j.sourceOf(k.Topic)

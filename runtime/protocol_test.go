@@ -196,3 +196,20 @@ func TestIdleness(t *testing.T) {
 		t.Errorf("the next task hears %v, want the watermark again", m)
 	}
 }
+
+// TestCheckpointTopicGone: the ownership check does not go on for ever when there
+// is nothing left to check.
+func TestCheckpointTopicGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := testJob()
+		j.mine = &checkpoint.Claim{}
+		gone := &record.KafkaError{Op: "ListOffsets", Code: "UNKNOWN_TOPIC_OR_PARTITION"}
+		if f := j.failure(j.life.claimsGone(gone)); f.Class != checkpoint.ClassRestart {
+			t.Errorf("at once: %s", f.Class)
+		}
+		time.Sleep(missingGrace)
+		if f := j.failure(j.life.claimsGone(gone)); f.Class != checkpoint.ClassRefuse || f.Exit != 6 || f.Hint == "" {
+			t.Errorf("after a while: %s, exit %d, hint %q", f.Class, f.Exit, f.Hint)
+		}
+	})
+}
