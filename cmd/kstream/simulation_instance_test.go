@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -204,6 +205,12 @@ func (b *logBuffer) handler(number int) slog.Handler {
 		return a
 	}}
 	return slog.NewTextHandler(b, o).WithAttrs([]slog.Attr{slog.Int("process", number)})
+}
+
+func (b *logBuffer) has(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Contains(b.lines, []byte(text))
 }
 
 // tail is the end of the log.
