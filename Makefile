@@ -14,8 +14,6 @@ fuzz.quick    := 5s
 fuzz.change   := 5s
 fuzz.nightly  := 10m
 
-export KSTREAM_SEEDS ?= $(seeds.$(LANE))
-
 .PHONY: build test race lint sim chaos fuzz bench golden
 
 build:
@@ -26,7 +24,7 @@ test:
 	@go run ./testcontainers/summary -count=1 -timeout 20m -parallel 4 -tags harness ./...
 
 race:
-	go test -race -count=1 -timeout 20m -tags harness $$(go list ./... | grep -v -e /testcontainers -e /bench)
+	KSTREAM_SEEDS=24 go test -race -count=1 -timeout 20m -tags harness $$(go list ./... | grep -v -e /testcontainers -e /bench)
 
 lint:
 	@out="$$(gofmt -l .)"; if [ -n "$$out" ]; then echo "gofmt: $$out"; exit 1; fi
@@ -37,7 +35,7 @@ lint:
 
 # The whole instance in virtual time, one run per seed.
 sim:
-	go test -count=1 -timeout 60m -tags harness -run 'Simulat|Explore' ./checkpoint ./runtime ./cmd/kstream
+	KSTREAM_SEEDS=$(seeds.$(LANE)) go test -count=1 -timeout 60m -tags harness -run 'Simulat|Explore' ./checkpoint ./runtime ./cmd/kstream
 
 # Random kill -9 and damage on real brokers.
 chaos:
