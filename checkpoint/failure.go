@@ -73,11 +73,11 @@ func (m *Machine) failing(e Event) []Effect {
 	case EffectFence:
 		return m.decide(e.Now)
 	case EffectSleep:
+		if m.stop != StopNone {
+			return m.decide(e.Now)
+		}
 		m.failure = nil
 		m.claimed = false
-		if m.stop != StopNone {
-			return m.finish()
-		}
 		return m.await(EffectLock)
 	}
 	return m.exit(Effect{Exit: 1, Text: "bug: no failure step after " + e.Of.String()})
@@ -90,7 +90,7 @@ func (m *Machine) decide(now time.Duration) []Effect {
 		return m.exit(Effect{Exit: f.Exit, Text: f.Text, Hint: f.Hint})
 	}
 	switch {
-	case f.Complete, f.AtOnce && m.stop == StopFinish:
+	case f.Complete, f.AtOnce && m.stop == StopFinish, m.stop == StopNow:
 		return m.exit(Effect{}) // what was to be committed is
 	case m.stop != StopNone:
 		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text, Hint: f.Hint})
