@@ -92,6 +92,9 @@ func (m *metrics) gauges(j *Job) map[string]gauge {
 		return func() float64 {
 			j.lifeMu.Lock()
 			defer j.lifeMu.Unlock()
+			if j.life == nil {
+				return 0 // asked before the job runs
+			}
 			return read(j.life)
 		}
 	}

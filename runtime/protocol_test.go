@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"log/slog"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -212,4 +213,19 @@ func TestCheckpointTopicGone(t *testing.T) {
 			t.Errorf("after a while: %s, exit %d, hint %q", f.Class, f.Exit, f.Hint)
 		}
 	})
+}
+
+// TestAskedBeforeItRuns: figures and status may be asked for at any time, and a
+// stop may come before the start.
+func TestAskedBeforeItRuns(t *testing.T) {
+	j := New(testJob().opts)
+	w := httptest.NewRecorder()
+	j.MetricsHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Errorf("metrics: %d", w.Code)
+	}
+	if s := j.Status(); s.State != "starting" {
+		t.Errorf("status %q", s.State)
+	}
+	j.Stop(checkpoint.StopFinish)
 }
