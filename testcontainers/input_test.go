@@ -33,6 +33,7 @@ const (
 // back, with values nobody may ever see in an output.
 type input struct {
 	topic string
+	addrs []string
 	cl    *kgo.Client
 
 	mu      sync.Mutex // feed runs beside the test
@@ -44,15 +45,28 @@ type input struct {
 
 func newInput(t *testing.T, addrs []string, topic string) *input {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.DefaultProduceTopic(topic),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("driver-"+topic),
-		kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(2*time.Minute), kgo.TransactionTimeout(time.Minute))
-	if err != nil {
+	in := &input{topic: topic, addrs: addrs}
+	if err := in.renew(); err != nil {
 		t.Fatal(err)
 	}
-	in := &input{topic: topic, cl: cl}
-	t.Cleanup(func() { in.pause(); cl.Close() })
+	t.Cleanup(func() { in.pause(); in.cl.Close() })
 	return in
+}
+
+// renew makes a new client. Its first transaction settles what the one before
+// left, and a client that did not get an answer can do nothing more.
+func (in *input) renew() error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(in.addrs...), kgo.DefaultProduceTopic(in.topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("driver-"+in.topic),
+		kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(2*time.Minute), kgo.TransactionTimeout(time.Minute))
+	if err != nil {
+		return err
+	}
+	if in.cl != nil {
+		in.cl.Close()
+	}
+	in.cl = cl
+	return nil
 }
 
 // row is one input record's value.
@@ -145,6 +159,7 @@ func (in *input) feed(t *testing.T) {
 	in.stop = cancel
 	in.done.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
+		answered := time.Now()
 		defer tick.Stop()
 		for {
 			select {
@@ -152,15 +167,36 @@ func (in *input) feed(t *testing.T) {
 				return
 			case <-tick.C:
 			}
-			// Not with ctx: a write that began is finished, so that every record the
-			// driver counts is there.
-			if err := in.write(context.WithoutCancel(ctx), 5); err != nil {
+			// Not with ctx: a write that began is finished.
+			err := in.write(context.WithoutCancel(ctx), feedRecords)
+			if err == nil {
+				answered = time.Now()
+				continue
+			}
+			if time.Since(answered) > feedPatience {
+				t.Error(err)
+				return
+			}
+			// The broker is away. Whether the write is there is not known, so its
+			// numbers are not used again; the verifier reads what there is.
+			in.mu.Lock()
+			in.next += feedRecords
+			err = in.renew()
+			in.mu.Unlock()
+			if err != nil {
 				t.Error(err)
 				return
 			}
 		}
 	})
 }
+
+// feedRecords go to every partition at a time; feedPatience is how long the
+// broker may be away.
+const (
+	feedRecords  = 5
+	feedPatience = 2 * time.Minute
+)
 
 // pause ends feed and waits for the write in hand.
 func (in *input) pause() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -386,6 +387,9 @@ func passes(err error) bool {
 	}
 	if ke, ok := errors.AsType[*kerr.Error](err); ok {
 		return ke.Retriable
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return true // the client gives up at once where nobody listens: a broker that restarts
 	}
 	return kgo.IsRetryableBrokerErr(err)
 }
