@@ -69,6 +69,7 @@ func (m *Machine) failing(e Event) []Effect {
 			return m.exit(Effect{Exit: 6, Text: "fenced: " + e.Text + " took over",
 				Hint: "only one process at a time runs a pipeline; do not restart this one"})
 		}
+		m.foreign(e.Now)
 		return m.await(EffectFence)
 	case EffectFence:
 		return m.decide(e.Now)
@@ -81,6 +82,34 @@ func (m *Machine) failing(e Event) []Effect {
 		return m.await(EffectLock)
 	}
 	return m.exit(Effect{Exit: 1, Text: "bug: no failure step after " + e.Of.String()})
+}
+
+// The broker says "fenced" and nobody has claimed: a time-out looks like that, and
+// so does a program that uses our transactional id for something else (13). More
+// than foreignLimit times within foreignSpan it is the latter.
+const (
+	foreignLimit = 3
+	foreignSpan  = 10 * time.Minute
+)
+
+// foreign counts fences that no claim explains, and refuses when they do not end.
+func (m *Machine) foreign(now time.Duration) {
+	if !m.failure.Fenced {
+		return
+	}
+	recent := m.fences[:0]
+	for _, at := range m.fences {
+		if now-at < foreignSpan {
+			recent = append(recent, at)
+		}
+	}
+	m.fences = append(recent, now)
+	if len(m.fences) > foreignLimit {
+		m.failure.Class, m.failure.Exit = ClassRefuse, 5
+		m.failure.Text = fmt.Sprintf("somebody else uses the transactional id of this pipeline: fenced %d times within %s and nobody has claimed it (%s)",
+			len(m.fences), foreignSpan, m.failure.Text)
+		m.failure.Hint = "find the program with kafka-transactions.sh, or give this pipeline another name"
+	}
 }
 
 // decide follows the fence: everything of ours is settled at the broker.

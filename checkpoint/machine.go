@@ -105,6 +105,8 @@ type Failure struct {
 	AtOnce bool
 	// Complete says that the last epoch is committed, so that no life follows.
 	Complete bool
+	// Fenced says that the broker took the transactional id for somebody else's.
+	Fenced bool
 	// Same identifies failures of the same record for the same reason; "" never
 	// counts as deterministic.
 	Same string
@@ -208,7 +210,8 @@ type Machine struct {
 	restarts RestartPolicy
 
 	// of this process
-	same      string // of the last failure
+	fences    []time.Duration // when we were fenced although the claim was ours
+	same      string          // of the last failure
 	sameCount int
 	stop      StopMode
 	exited    bool

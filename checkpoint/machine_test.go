@@ -89,6 +89,7 @@ func (s *machineStory) event(t *testing.T, d *datadriven.TestData) Event {
 
 func (s *machineStory) failure(t *testing.T, d *datadriven.TestData) *Failure {
 	f := &Failure{Text: "it broke"}
+	f.Fenced = d.HasArg("fenced")
 	var class string
 	d.MaybeScanArgs(t, "class", &class)
 	f.Class = map[string]Class{"": ClassRestart, "restart": ClassRestart, "refuse": ClassRefuse, "fenced": ClassFenced, "bug": ClassBug}[class]

@@ -49,6 +49,9 @@ func (l *life) readClaim(ctx context.Context) (checkpoint.OwnerState, string, er
 		return 0, "", err
 	}
 	l.seen = n.claim
+	if err := l.calm(ctx, n.changes); err != nil {
+		return 0, "", err
+	}
 	c := n.claim
 	switch {
 	case j.mine != nil && c != nil && c.ID() == j.mine.ID():
@@ -81,6 +84,32 @@ func (l *life) claimsGone(err error) error {
 
 // missingGrace is how long a topic that was there may be unknown.
 const missingGrace = 30 * time.Second
+
+// The claim has changed hands more than handsLimit times within handsSpan: two
+// processes fence each other, each restarted by its supervisor. A starter then
+// waits, longer with every change, so that one of them gets to work (13).
+const (
+	handsLimit = 3
+	handsSpan  = record.Timestamp(10 * 60 * 1000)
+	handsWait  = 8 * time.Minute // at the most
+)
+
+// calm waits before the fence of a start when the claim changes hands too often.
+func (l *life) calm(ctx context.Context, changes int) error {
+	if l.job.mine != nil || changes <= handsLimit {
+		return nil
+	}
+	wait := min(time.Minute<<(changes-handsLimit-1), handsWait)
+	l.job.log.Warn("processes take this pipeline from each other; waiting before the next try",
+		"changes", changes, "within", "10m", "wait", wait, "owner", ownerText(l.seen))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.job.stopping, cancel)()
+	if err := l.job.sleep(ctx, wait); err != nil && l.job.stopping.Err() == nil {
+		return err
+	}
+	return nil
+}
 
 func (l *life) stableEnds(ctx context.Context) ([]record.Offset, error) {
 	bounds, err := l.client.Log.Bounds(ctx, l.job.checkpointTopic())

@@ -32,7 +32,7 @@ func (j *Job) failure(err error) *checkpoint.Failure {
 // kafkaFailure maps the class of the Kafka package. A possible fence is a
 // restart, since every restart begins with the ownership check.
 func (j *Job) kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
-	f := &checkpoint.Failure{Text: k.Error(), Exit: k.Exit}
+	f := &checkpoint.Failure{Fenced: k.Class == record.ClassFenced, Text: k.Error(), Exit: k.Exit}
 	switch k.Class {
 	case record.ClassRefuse:
 		f.Class = checkpoint.ClassRefuse

@@ -229,3 +229,32 @@ func TestAskedBeforeItRuns(t *testing.T) {
 	}
 	j.Stop(checkpoint.StopFinish)
 }
+
+// TestCalm: a start waits when the claim changes hands too often, longer each
+// time; a stop ends the wait, and a life that has claimed does not wait (13).
+func TestCalm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stopping, stop := context.WithCancel(t.Context())
+		j := &Job{log: slog.New(slog.DiscardHandler), stopping: stopping}
+		l := &life{job: j}
+		for changes, want := range map[int]time.Duration{0: 0, 3: 0, 4: time.Minute, 5: 2 * time.Minute, 9: 8 * time.Minute} {
+			began := time.Now()
+			if err := l.calm(t.Context(), changes); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("%d changes: waited %s, want %s", changes, took, want)
+			}
+		}
+		began := time.Now()
+		time.AfterFunc(time.Second, stop)
+		if err := l.calm(t.Context(), 9); err != nil || time.Since(began) != time.Second {
+			t.Errorf("a stop ended the wait after %s: %v", time.Since(began), err)
+		}
+		j.mine, j.stopping = &checkpoint.Claim{}, t.Context()
+		began = time.Now()
+		if err := l.calm(t.Context(), 9); err != nil || time.Since(began) != 0 {
+			t.Errorf("the owner waited %s: %v", time.Since(began), err)
+		}
+	})
+}

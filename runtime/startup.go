@@ -340,8 +340,9 @@ func (l *life) createInternal(ctx context.Context, name string, partitions int, 
 
 // newest is the newest claim and the parts of the newest record.
 type newest struct {
-	claim *checkpoint.Claim
-	parts map[string][]byte
+	claim   *checkpoint.Claim
+	changes int // how often another process has claimed within handsSpan
+	parts   map[string][]byte
 }
 
 // readCheckpoints reads the checkpoint topic up to the given end.
@@ -354,6 +355,9 @@ func (l *life) readCheckpoints(ctx context.Context, ends []record.Offset) (newes
 			c, err := checkpoint.DecodeClaim(m.Value)
 			if err != nil {
 				return refuse(6, "", "the claim at offset %d of %s cannot be read: %v", m.Offset, l.job.checkpointTopic(), err)
+			}
+			if n.claim != nil && n.claim.Directory != c.Directory && l.job.now()-c.Start < handsSpan {
+				n.changes++
 			}
 			n.claim = &c
 		case strings.HasPrefix(key, "r/0/"):
