@@ -52,16 +52,19 @@ func (j *Job) watch(stop <-chan struct{}) {
 // inputsEvery and featuresEvery are how often the cluster is looked at beside
 // what reading and writing tell of it.
 const (
+	pingEvery     = 5 * time.Second
 	inputsEvery   = time.Minute
 	featuresEvery = time.Hour
 	lookTimeout   = 5 * time.Second
 )
 
-// clusterWatch looks for what stops a job without an error: an open transaction
-// of somebody else on an input, and a change of the broker's transaction
-// protocol, which the client does not notice (G22).
+// clusterWatch looks for what stops a job without an error: a cluster that is
+// away while nothing waits for a commit, an open transaction of somebody else on
+// an input, and a change of the broker's transaction protocol, which the client
+// does not notice (G22).
 type clusterWatch struct {
 	job                  *Job
+	pingAt, away, told   time.Time // of the last ping; since when it fails; last line
 	inputsAt, featuresAt time.Time
 	stable               map[string]record.Offset // of the last look, where it is behind the end
 }
@@ -73,6 +76,13 @@ func (c *clusterWatch) look(now time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, lookTimeout)
 	defer cancel()
+	if now.Sub(c.pingAt) >= pingEvery {
+		c.pingAt = now
+		c.ping(ctx, l, now)
+	}
+	if !c.away.IsZero() {
+		return
+	}
 	if now.Sub(c.inputsAt) >= inputsEvery {
 		c.inputsAt = now
 		c.inputs(ctx, l)
@@ -82,6 +92,31 @@ func (c *clusterWatch) look(now time.Time) {
 		if b, err := l.client.Topics.Inspect(ctx); err == nil && b.TransactionV2 != l.broker.TransactionV2 {
 			l.failed(errors.New("the broker's transaction.version has changed"))
 		}
+	}
+}
+
+// ping tells when the cluster stops answering and when it answers again. A job
+// with nothing to commit would not notice.
+func (c *clusterWatch) ping(ctx context.Context, l *life, now time.Time) {
+	_, err := l.client.Log.Bounds(ctx, c.job.checkpointTopic())
+	switch {
+	case l.ctx.Err() != nil: // the life ended meanwhile
+	case err == nil && !c.away.IsZero():
+		text := "Kafka answers again after " + now.Sub(c.away).Round(time.Second).String()
+		c.job.log.Info(text)
+		c.job.tell("continued", text, now.Sub(c.away))
+		c.away = time.Time{}
+	case err != nil:
+		if c.away.IsZero() {
+			c.away = now
+		}
+		if now.Sub(c.told) < stallEvery {
+			return
+		}
+		c.told = now
+		text := fmt.Sprintf("stalled: Kafka does not answer (%v)", err)
+		c.job.log.Warn(text)
+		c.job.tell("stalled", text, now.Sub(c.away))
 	}
 }
 
