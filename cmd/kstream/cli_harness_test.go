@@ -520,7 +520,7 @@ func (c *cluster) failOffsets(times int) {
 			topic.Topic = t.Topic
 			for _, p := range t.Partitions {
 				partition := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-				partition.Partition, partition.ErrorCode = p.Partition, kerr.InvalidTxnState.Code
+				partition.Partition, partition.ErrorCode = p.Partition, kerr.UnknownServerError.Code
 				topic.Partitions = append(topic.Partitions, partition)
 			}
 			res.Topics = append(res.Topics, topic)
