@@ -317,6 +317,7 @@ func FuzzParse(f *testing.F) {
 		"a + b", `any(items, {.qty > 1})`, "a ?? b > 1", `"open`, "10min", "if(a, b)", "::f", "a; b", "${X}", "x.f(1)", "0 < a < b < 3",
 		"let x = 1; x", "{a: 1, (b): 2}", "f\"{x}\"", "a between 1 and 2", "count(x, .y)", "[1, 2][0]?.a", "x not in y", "max_by(a)", "é ü",
 		"1e999", "sum(max(x))", "a // b", "{", "]", "let", "#", ".5.5", "a..b", "b'\\xff'", "if a { b } else if c { d } else { e }",
+		"( a between", "[ x between 1 and 2",
 	} {
 		f.Add(s)
 	}

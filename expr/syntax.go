@@ -159,8 +159,9 @@ func (t *Tree) operand(i, step int) string {
 	for k := i + step; k >= 0 && k < len(t.tokens); k += step {
 		tok := t.tokens[k]
 		if tok.Is(lexer.Bracket) {
-			// Go over brackets as a whole, and stop at the end of the own one.
-			if m := t.match[k]; (m-k)*step > 0 {
+			// Go over brackets as a whole, and stop at the end of the own one and
+			// at one without a partner (-1).
+			if m := t.match[k]; m >= 0 && (m-k)*step > 0 {
 				k = m
 			} else {
 				break
