@@ -199,7 +199,7 @@ func aggregateNode(at int, emit string, w *topology.Window, calls ...expr.Aggreg
 	if w != nil {
 		n.Kind = topology.NodeWindow
 	}
-	n.Aggregate = &topology.Aggregate{Emit: emit, Layout: 1}
+	n.Aggregate = &topology.Aggregate{Emit: emit}
 	for i := range calls {
 		calls[i].Acc = i
 		n.Aggregate.Outputs = append(n.Aggregate.Outputs, topology.Assign{

@@ -352,8 +352,8 @@ func (j *Job) fingerprint() checkpoint.Fingerprint { return j.finger }
 func fingerprintOf(p *topology.Plan) checkpoint.Fingerprint {
 	f := checkpoint.Fingerprint{MaxParallelism: p.MaxParallelism}
 	for _, n := range p.Stateful {
-		f.Nodes = append(f.Nodes, checkpoint.NodePrint{UID: n.UID, Operator: n.Aggregate.Op,
-			Layout: n.Aggregate.Layout, KeyType: n.Aggregate.KeyType.String(), Text: n.Aggregate.Finger})
+		f.Nodes = append(f.Nodes, checkpoint.NodePrint{UID: n.UID, Operator: n.State.Op,
+			Layout: n.State.Layout, KeyType: n.State.KeyType.String(), Text: n.State.Finger})
 	}
 	return f
 }

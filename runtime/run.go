@@ -271,7 +271,7 @@ func (j *Job) startsEmpty(c *topology.Chain) bool {
 	var walk func([]*topology.Node)
 	walk = func(nodes []*topology.Node) {
 		for _, n := range nodes {
-			if n.Aggregate != nil {
+			if n.State != nil {
 				stateful++
 				if !j.isReset(n.UID) {
 					kept++

@@ -66,9 +66,10 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	if st.Emit != "" {
 		emit = st.Emit
 	}
-	node.Aggregate = &Aggregate{Emit: emit, Layout: stateLayout, Op: st.Op, KeyType: in.key.typ}
+	node.Aggregate = &Aggregate{Emit: emit}
 	out := c.aggregateFields(st, node.Aggregate, in, inside)
-	node.Aggregate.Finger = finger(&node)
+	node.State = &State{Op: st.Op, Layout: stateLayout, KeyType: in.key.typ}
+	node.State.Finger = finger(&node)
 	cur.attach(&node)
 	c.nodes[node.UID] = &node
 	if window != nil && window.Window.Late != "" {
@@ -158,7 +159,7 @@ func (c *compiler) late(s *StreamSpec, window *StepSpec, node *Node, chain *Chai
 // (language 7): everything but names of outputs, lateness and emission.
 func finger(n *Node) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s key=%s", n.Aggregate.Op, n.Aggregate.KeyType)
+	fmt.Fprintf(&b, "%s key=%s", n.State.Op, n.State.KeyType)
 	if w := n.Window; w != nil {
 		fmt.Fprintf(&b, " window=%d/%d+%d", w.Size, w.Slide, w.Offset)
 	}

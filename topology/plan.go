@@ -119,6 +119,7 @@ type Node struct {
 	Key       *Key
 	Exchange  *ExchangeEnd
 	Log       *Log
+	State     *State     // of nodes with state
 	Aggregate *Aggregate // of NodeAggregate and NodeWindow
 	Window    *Window    // of NodeWindow
 	Sink      *Sink
@@ -164,10 +165,15 @@ type Aggregate struct {
 	Names   []string // output fields, for inspection
 	Outputs []Assign
 	Emit    string // append | update
-	Layout  int    // version of the state layout
-	Finger  string // the fingerprint text of this node
+}
+
+// State is what a checkpoint keeps of a stateful node, to compare it with the
+// node of a later file.
+type State struct {
 	Op      string // operator word
+	Layout  int    // version of the state layout
 	KeyType record.Type
+	Finger  string // the fingerprint text
 }
 
 // Window is the assigner. All times in milliseconds; Slide == Size is tumbling.

@@ -21,7 +21,7 @@ func (p *Plan) Text() string {
 	if len(p.Stateful) > 0 {
 		b.WriteString("\nstate\n")
 		for _, n := range p.Stateful {
-			fmt.Fprintf(&b, "  %-28s %s\n", n.UID, n.Aggregate.Finger)
+			fmt.Fprintf(&b, "  %-28s %s\n", n.UID, n.State.Finger)
 		}
 	}
 	prefix := p.Spec.InternalTopics.Prefix + p.Name
