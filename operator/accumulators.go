@@ -247,29 +247,36 @@ func (a *accumulators) forget() {
 // pass makes own of what was merged and hands it to the children. Row is the one
 // that is being processed, nil when the watermark fires.
 func (a *accumulators) pass(own, row *record.Row) error {
-	ok, err := a.finish(own)
-	if ok {
-		return a.emitOwn(own, row)
+	bad, err := a.finish(own)
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		err = a.resultFailed(own, row, bad)
+		a.expr.Begin(row)
+		return err
 	}
-	a.expr.Begin(row)
-	return err
+	return a.emitOwn(own, row)
 }
 
 // finish takes the results and computes the output columns of own, whose key,
-// time and window are set. It reports whether there is a row to pass on.
-func (a *accumulators) finish(own *record.Row) (bool, error) {
-	var bad error
+// time and window are set. Bad is why there is no row to pass on.
+func (a *accumulators) finish(own *record.Row) (bad *RecordError, err error) {
+	var first error
 	for i := range a.calls {
 		v, err := a.calls[i].acc.result()
-		if err != nil && bad == nil {
-			bad = err
+		if err != nil && first == nil {
+			first = err
 		}
 		a.results[i] = v
 	}
 	a.at.earlier = a.at.earlier[:0]
 	a.expr.Begin(own)
-	if bad != nil {
-		return false, a.stateError(own, bad)
+	if first != nil {
+		if value, ok := first.(valueError); ok {
+			return &RecordError{Code: codeEval, Message: string(value)}, nil
+		}
+		return nil, a.wrap("state", first)
 	}
 	a.expr.Acc = a.results
 	for i := range a.node.Aggregate.Outputs {
@@ -277,9 +284,9 @@ func (a *accumulators) finish(own *record.Row) (bool, error) {
 		own.Slots[o.Slot] = o.Program.Eval(a.expr)
 	}
 	if err := a.expr.Err(); err != nil {
-		return false, a.evalFailed(own, err)
+		return &RecordError{Code: err.Code, Message: err.Message}, nil
 	}
-	return true, nil
+	return nil, nil
 }
 
 // decodeKey sets the key of own from its encoding and gives what follows the

@@ -15,6 +15,11 @@ func Build(chain *topology.Chain, env Env) (*Chain, error) {
 	if c.roots, err = c.buildAll(chain.Roots, &env); err != nil {
 		return nil, fmt.Errorf("build chain %s: %w", chain.Name, err)
 	}
+	if chain.Bad != nil {
+		if c.bad, err = c.buildAll(chain.Bad.Next, &env); err != nil {
+			return nil, fmt.Errorf("build chain %s: %w", chain.Name, err)
+		}
+	}
 	return c, nil
 }
 
@@ -23,7 +28,7 @@ func Build(chain *topology.Chain, env Env) (*Chain, error) {
 func (c *Chain) buildAll(nodes []*topology.Node, env *Env) ([]step, error) {
 	var steps []step
 	for _, n := range nodes {
-		if n.Kind == topology.NodeAssign && len(n.Assign) == 0 {
+		if n.Kind == topology.NodeAssign && len(n.Assign) == 0 && n.Bad == nil {
 			below, err := c.buildAll(n.Next, env)
 			if err != nil {
 				return nil, err
@@ -46,7 +51,6 @@ func (c *Chain) build(n *topology.Node, env *Env) (step, error) {
 		env:   env,
 		expr:  env.Expr,
 		node:  n,
-		skip:  n.OnError.Kind == "skip",
 		stats: NodeStats{UID: n.UID, Kind: n.Kind},
 	}
 	c.bases = append(c.bases, b)
@@ -59,6 +63,11 @@ func (c *Chain) build(n *topology.Node, env *Env) (step, error) {
 	}
 	if len(b.next) == 1 {
 		b.only = b.next[0]
+	}
+	if n.Bad != nil {
+		if b.bad, err = c.buildAll(n.Bad.Next, env); err != nil {
+			return nil, err
+		}
 	}
 	if w, ok := s.(*windowed); ok {
 		if w.late, err = c.buildAll(n.Late, env); err != nil {

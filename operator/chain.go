@@ -28,6 +28,8 @@ type Env struct {
 	// subject to the on_error of its node; other errors end the task.
 	Exchange func(end *topology.ExchangeEnd) (func(*record.Row) error, error)
 	Sink     func(node *topology.Node) (func(*record.Row) error, error)
+	// DeadLetter writes a dead letter of a row that failed at a node.
+	DeadLetter func(node *topology.Node, row *record.Row, e *RecordError) error
 	// Log takes the lines of log steps, already limited in rate.
 	Log   func(level, uid, text string)
 	Count Counters
@@ -36,6 +38,7 @@ type Env struct {
 // Counters are told of every record that is not processed further.
 type Counters struct {
 	Skipped     func(uid, code string) // on_error: skip
+	Diverted    func(uid, code string) // on_error: {output: …}
 	LateDropped func(uid string)
 }
 
@@ -53,6 +56,7 @@ type Chain struct {
 	Slots []record.Value
 
 	roots     []step
+	bad       []step // who takes what the source cannot read
 	bases     []*base
 	stateful  []*state.Table
 	watermark record.Timestamp
@@ -91,6 +95,11 @@ func (c *Chain) Watermark(w record.Timestamp) error {
 			return err
 		}
 	}
+	for _, r := range c.bad {
+		if err := r.advance(w); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -99,6 +108,9 @@ func (c *Chain) Watermark(w record.Timestamp) error {
 func (c *Chain) RestoreWatermark(w record.Timestamp) {
 	c.watermark = w
 	for _, r := range c.roots {
+		r.restore(w)
+	}
+	for _, r := range c.bad {
 		r.restore(w)
 	}
 }
@@ -149,8 +161,8 @@ type base struct {
 	expr  *expr.Env
 	node  *topology.Node
 	next  []step
-	only  step // next[0] if it is the only one
-	skip  bool // on_error
+	only  step   // next[0] if it is the only one
+	bad   []step // who takes what fails here, with on_error: {output: …}
 	stats NodeStats
 }
 
@@ -183,6 +195,11 @@ func (b *base) advance(w record.Timestamp) error {
 			return err
 		}
 	}
+	for _, n := range b.bad {
+		if err := n.advance(w); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -190,25 +207,14 @@ func (b *base) restore(w record.Timestamp) {
 	for _, n := range b.next {
 		n.restore(w)
 	}
+	for _, n := range b.bad {
+		n.restore(w)
+	}
 }
 
 // evalFailed deals with an expression of this node that failed for a row.
 func (b *base) evalFailed(row *record.Row, err *expr.EvalError) error {
 	return b.failed(row, &RecordError{Code: err.Code, Message: err.Message})
-}
-
-// failed applies on_error: nil if the record is skipped.
-func (b *base) failed(row *record.Row, e *RecordError) error {
-	e.Node = b.node.UID
-	e.At(row.Origin)
-	if !b.skip {
-		return e
-	}
-	if b.env.Count.Skipped != nil {
-		b.env.Count.Skipped(e.Node, e.Code)
-	}
-	b.expr.Begin(row)
-	return nil
 }
 
 // holds evaluates a `when`; null is false.

@@ -226,7 +226,7 @@ func (w *windowed) fireScanning(start, pane record.Timestamp) error {
 		w.expr.Arena.Reset()
 		if err := w.merge(main, g, int64(pane), key); err != nil {
 			w.forget()
-			return w.stateError(&w.own, err)
+			return w.mergeFailed(&w.own, err)
 		}
 		return w.result(start, g, key, nil)
 	})
@@ -270,7 +270,7 @@ func (w *windowed) fireKeys(start record.Timestamp, panes []record.Timestamp, i 
 		}
 		w.expr.Arena.Reset()
 		if _, err := w.gather(panes[i:], g, key); err != nil {
-			if err := w.stateError(&w.own, err); err != nil {
+			if err := w.mergeFailed(&w.own, err); err != nil {
 				return err
 			}
 			continue

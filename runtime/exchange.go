@@ -186,6 +186,42 @@ type rows struct {
 	values []record.Value
 	arena  record.Arena
 	pool   *rowsPool
+	// of an exchange that carries the records as they were read
+	originals []original
+	headers   []record.Header
+	kept      int // bytes of the records
+}
+
+// keptMax is how many bytes of records as they were read a batch holds before it
+// is sent, full or not: whole records may be a thousand times their columns.
+const keptMax = 1 << 20
+
+// original is the record a row was read from, as a dead letter shows it. Its
+// headers are rows.headers[from:to].
+type original struct {
+	key, value []byte
+	from, to   int
+}
+
+// keep copies what a dead letter of the row just added needs.
+func (r *rows) keep(o *record.Origin) {
+	kept := original{from: len(r.headers), to: len(r.headers)}
+	if o != nil {
+		kept.key, kept.value = copyOrNil(&r.arena, o.Key), copyOrNil(&r.arena, o.Value)
+		for _, h := range o.Headers {
+			r.headers = append(r.headers, record.Header{Key: h.Key, Value: copyOrNil(&r.arena, h.Value)})
+		}
+		kept.to = len(r.headers)
+		r.kept += len(o.Key) + len(o.Value)
+	}
+	r.originals = append(r.originals, kept)
+}
+
+// restore gives a row's origin the record it was read from.
+func (r *rows) restore(i int, o *record.Origin) {
+	kept := &r.originals[i]
+	o.Key, o.Value = kept.key, kept.value
+	o.Headers = r.headers[kept.from:kept.to:kept.to]
 }
 
 // head is what every row carries through an exchange.
@@ -204,6 +240,8 @@ type head struct {
 func (r *rows) release() {
 	r.heads = r.heads[:0]
 	r.values = r.values[:0]
+	r.originals, r.headers = r.originals[:0], r.headers[:0]
+	r.kept = 0
 	r.arena.Reset()
 	select {
 	case r.pool.free <- r:

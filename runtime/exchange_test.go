@@ -163,6 +163,64 @@ func TestRowsAreRoutedAndCopied(t *testing.T) {
 	}
 }
 
+// TestOriginalsAreCarried: the record a row was read from is copied with it where
+// a dead letter may need it, in steady state without an allocation.
+func TestOriginalsAreCarried(t *testing.T) {
+	s, to := newTestSender(t, topology.ExchangeForward, 1)
+	s.original = true
+	origins := []*record.Origin{
+		{Topic: "in", Key: []byte("k"), Value: []byte("v"), Headers: []record.Header{{Key: "a", Value: []byte("1")}, {Key: "b"}}},
+		nil,
+		{Topic: "in", Value: []byte{}, Headers: []record.Header{{Key: "c", Value: []byte("2")}}},
+	}
+	row := record.Row{Slots: make([]record.Value, 3)}
+	for _, o := range origins {
+		row.Origin = o
+		if err := s.send(&row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copy(origins[0].Value, "x")
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	_, m, _ := to[0].take()
+	var got []string
+	for i := range m.rows.heads {
+		var o record.Origin
+		m.rows.restore(i, &o)
+		got = append(got, fmt.Sprintf("%q %q %v %q", o.Key, o.Value, o.Value == nil, o.Headers))
+	}
+	want := `["k" "v" false [{"a" "1"} {"b" ""}] "" "" true [] "" "" false [{"c" "2"}]]`
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	row.Origin = origins[0]
+	pass := exchangeRow(t, s, to, &row)
+	for range 20 {
+		pass()
+	}
+	if n := testing.AllocsPerRun(100, pass); n > 0 {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
+// TestLargeOriginalsAreSentEarly: a batch does not gather hundreds of large
+// records.
+func TestLargeOriginalsAreSentEarly(t *testing.T) {
+	s, to := newTestSender(t, topology.ExchangeForward, 1)
+	s.original = true
+	row := record.Row{Slots: make([]record.Value, 3), Origin: &record.Origin{Topic: "in", Value: make([]byte, keptMax/4)}}
+	for range 5 {
+		if err := s.send(&row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, m, ok := to[0].take(); !ok || len(m.rows.heads) != 4 {
+		t.Errorf("got %v", m)
+	}
+}
+
 // TestKindsOfExchange: who gets a row when no key says it.
 func TestKindsOfExchange(t *testing.T) {
 	for kind, want := range map[topology.ExchangeKind]string{
@@ -205,10 +263,15 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 func exchangeBatch(t testing.TB, s *sender, to []*inbox) func() {
 	key := []byte("auction-1007")
 	row := record.Row{Slots: []record.Value{record.String("https://example.com/item"), record.Null, record.Int(7)}, KeyBytes: key}
+	return exchangeRow(t, s, to, &row)
+}
+
+// exchangeRow sends a row so often that batches are full, and takes them.
+func exchangeRow(t testing.TB, s *sender, to []*inbox, row *record.Row) func() {
 	return func() {
 		for i := range 2 * rowsMax {
 			row.Group = record.KeyGroup(i % 8)
-			if err := s.send(&row); err != nil {
+			if err := s.send(row); err != nil {
 				t.Fatal(err)
 			}
 		}

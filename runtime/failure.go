@@ -19,7 +19,7 @@ func (j *Job) failure(err error) *checkpoint.Failure {
 	if errors.As(err, &bad) {
 		return &checkpoint.Failure{
 			Text: bad.Error(), Same: fmt.Sprintf("%s/%s/%d/%d/%s", bad.Node, bad.Topic, bad.Partition, bad.Offset, bad.Code),
-			Hint: "say what becomes of such records: on_error: skip at " + bad.Node,
+			Hint: "set on_error at " + bad.Node + ": skip, dead_letter or {output: …} say what becomes of such records",
 		}
 	}
 	var k *record.KafkaError

@@ -20,6 +20,8 @@ type metrics struct {
 	duration       *prometheus.HistogramVec
 	epochsFailed   *prometheus.CounterVec
 	skipped        *prometheus.CounterVec
+	deadLetters    *prometheus.CounterVec
+	diverted       *prometheus.CounterVec
 	late           *prometheus.CounterVec
 	storeWipes     *prometheus.CounterVec
 	restoreRecords prometheus.Gauge
@@ -40,12 +42,14 @@ func newMetrics(j *Job) *metrics {
 	}, []string{"part"})
 	m.epochsFailed = counters(labels, "kstream_epochs_failed_total", "Attempts that ended in the failure path.", "class", "step")
 	m.skipped = counters(labels, "kstream_records_skipped_total", "Records left out by on_error: skip.", "node", "code")
+	m.deadLetters = counters(labels, "kstream_dead_letters_total", "Records written to the dead-letter topic.", "node", "code")
+	m.diverted = counters(labels, "kstream_records_diverted_total", "Records handed to a side output of on_error.", "node", "code")
 	m.late = counters(labels, "kstream_late_dropped_total", "Records that came behind their window and that nobody takes.", "node")
 	m.storeWipes = counters(labels, "kstream_store_wipes_total", "Local stores given up and restored.", "reason")
 	m.fences = counters(labels, "kstream_fences_total", "Times another process owned the pipeline.", "by")
 	m.restoreRecords = prometheus.NewGauge(prometheus.GaugeOpts(opts(labels, "kstream_restore_records", "Records of the last restore.")))
 	m.restoreSeconds = prometheus.NewGauge(prometheus.GaugeOpts(opts(labels, "kstream_restore_seconds", "Duration of the last restore.")))
-	m.registry.MustRegister(m.starts, m.duration, m.epochsFailed, m.skipped, m.late, m.storeWipes, m.fences,
+	m.registry.MustRegister(m.starts, m.duration, m.epochsFailed, m.skipped, m.deadLetters, m.diverted, m.late, m.storeWipes, m.fences,
 		m.restoreRecords, m.restoreSeconds)
 	for name, g := range m.gauges(j) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts(labels, name, g.help)), g.read))

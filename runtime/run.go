@@ -137,14 +137,16 @@ func (b *build) core(t *taskCore, c *topology.Chain, subtask int) error {
 	m := l.job.metrics
 	op, err := operator.Build(c, operator.Env{
 		Expr: &t.env, MaxParallelism: l.job.plan.MaxParallelism,
-		Table:    func(uid string) (*state.Table, error) { return b.table(uid, c, subtask) },
-		Exchange: func(end *topology.ExchangeEnd) (func(*record.Row) error, error) { return b.sender(t, end) },
-		Sink:     func(n *topology.Node) (func(*record.Row) error, error) { return b.writer(t, n) },
+		Table:      func(uid string) (*state.Table, error) { return b.table(uid, c, subtask) },
+		Exchange:   func(end *topology.ExchangeEnd) (func(*record.Row) error, error) { return b.sender(t, end) },
+		Sink:       func(n *topology.Node) (func(*record.Row) error, error) { return b.writer(t, n) },
+		DeadLetter: b.deadLetters(t),
 		Log: func(level, uid, text string) {
 			l.job.logStep(level, uid, text)
 		},
 		Count: operator.Counters{
 			Skipped:     func(uid, code string) { m.skipped.WithLabelValues(uid, code).Inc() },
+			Diverted:    func(uid, code string) { m.diverted.WithLabelValues(uid, code).Inc() },
 			LateDropped: func(uid string) { m.late.WithLabelValues(uid).Inc() },
 		},
 	})
@@ -178,7 +180,8 @@ func (b *build) sender(t *taskCore, end *topology.ExchangeEnd) (func(*record.Row
 		ctx: b.life.ctx, end: end, columns: end.Columns, to: to, input: b.inputBase[end] + t.subtask,
 		ranges:  groupRanges{groups: b.life.job.plan.MaxParallelism, subtasks: len(to)},
 		subtask: t.subtask, by: end.By, env: &t.env, sendKey: end.Exchange.To.NeedsKey,
-		pending: make([]*rows, len(to)), pool: newRowsPool((inputCapacity + 2) * len(to)), blocked: &t.busy,
+		original: end.Exchange.Original,
+		pending:  make([]*rows, len(to)), pool: newRowsPool((inputCapacity + 2) * len(to)), blocked: &t.busy,
 	}
 	t.senders = append(t.senders, s)
 	return s.send, nil
@@ -279,6 +282,9 @@ func (j *Job) startsEmpty(c *topology.Chain) bool {
 			}
 			walk(n.Next)
 			walk(n.Late)
+			if n.Bad != nil {
+				walk(n.Bad.Next)
+			}
 		}
 	}
 	walk(c.Roots)
@@ -294,7 +300,8 @@ func (b *build) sourceTask(c *topology.Chain, subtask int) error {
 	job := b.life.job
 	spec := c.Source.Spec
 	o := source.Options{Time: job.plan.Spec.Time, Expr: &t.env,
-		Skipped: func(uid, code string) { job.metrics.skipped.WithLabelValues(uid, code).Inc() }}
+		Skipped: func(uid, code string) { job.metrics.skipped.WithLabelValues(uid, code).Inc() },
+		Failed:  t.unreadable(b.deadLetters(&t.taskCore))}
 	t.marks = source.NewWatermarks(spec.Watermark, job.plan.Spec.Time)
 	t.wmEvery = spec.Watermark.Every
 	for i, p := range t.parts {

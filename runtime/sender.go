@@ -14,16 +14,17 @@ import (
 // sender is where one task puts rows into one exchange: a batch under way for
 // each receiver, and the channels to them.
 type sender struct {
-	ctx     context.Context
-	end     *topology.ExchangeEnd
-	columns []int
-	to      []*inbox // by subtask of the receiver
-	input   int      // our channel number at the receivers
-	ranges  groupRanges
-	subtask int
-	by      *expr.Program
-	env     *expr.Env
-	sendKey bool // the receiver reads $key, and routing does not encode it
+	ctx      context.Context
+	end      *topology.ExchangeEnd
+	columns  []int
+	to       []*inbox // by subtask of the receiver
+	input    int      // our channel number at the receivers
+	ranges   groupRanges
+	subtask  int
+	by       *expr.Program
+	env      *expr.Env
+	original bool // rows carry the record they were read from
+	sendKey  bool // the receiver reads $key, and routing does not encode it
 
 	pending []*rows
 	pool    *rowsPool
@@ -88,10 +89,13 @@ func (s *sender) put(to int, row *record.Row, key []byte, group record.KeyGroup)
 		h.topic, h.part, h.offset, h.read = o.Topic, o.Partition, o.Offset, o.Time
 	}
 	b.heads = append(b.heads, h)
+	if s.original {
+		b.keep(row.Origin)
+	}
 	for _, slot := range s.columns {
 		b.values = append(b.values, row.Slots[slot].Clone(&b.arena))
 	}
-	if len(b.heads) >= rowsMax {
+	if len(b.heads) >= rowsMax || b.kept >= keptMax {
 		return s.flushTo(to)
 	}
 	return nil

@@ -141,10 +141,9 @@ func (l *life) inspectTopics(ctx context.Context) error {
 	for _, s := range j.plan.Sources {
 		names = append(names, s.Spec.Topics...)
 	}
-	for _, s := range j.plan.Sinks {
-		if s.Spec.Topic != "" {
-			names = append(names, s.Spec.Topic)
-		}
+	outputs := j.plan.Outputs()
+	for _, o := range outputs {
+		names = append(names, o.Topic)
 	}
 	var err error
 	if l.topics, err = l.client.Topics.Topics(ctx, names); err != nil {
@@ -159,26 +158,17 @@ func (l *life) inspectTopics(ctx context.Context) error {
 			}
 		}
 	}
-	for _, s := range j.plan.Sinks {
-		t := s.Spec.Topic
-		if _, ok := l.topics[t]; ok || t == "" {
+	for _, o := range outputs {
+		if _, ok := l.topics[o.Topic]; ok {
 			continue
 		}
-		if s.Spec.Create == nil {
-			return refuse(5, fmt.Sprintf("create it, or let the job do it: create: {partitions: 4} at sink %s", s.Spec.Name),
-				"the topic %s of sink %s does not exist", t, s.Spec.Name)
+		if o.Create == nil {
+			return refuse(5, "create it, or let the job do it: create: {partitions: 4} at "+o.Owner,
+				"the topic %s of %s does not exist", o.Topic, o.Owner)
 		}
-		c := s.Spec.Create
-		err := l.client.Topics.CreateTopic(ctx, record.NewTopic{Name: t, Partitions: int32(c.Partitions),
-			Replication: c.Replication, Config: c.Config, Existing: true})
-		if err != nil {
+		if l.topics[o.Topic], err = l.createTopic(ctx, o.Topic, o.Create); err != nil {
 			return err
 		}
-		made, err := l.client.Topics.Topics(ctx, []string{t})
-		if err != nil {
-			return err
-		}
-		l.topics[t] = made[t]
 	}
 	l.warn()
 	return l.checkPartitions()

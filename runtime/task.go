@@ -315,6 +315,9 @@ func (t *task) rows(b *rows) error {
 			t.row.Slots[slot] = b.values[i*columns+j]
 		}
 		origin = record.Origin{Topic: h.topic, Partition: h.part, Offset: h.offset, Time: h.read}
+		if t.chain.Input.Original {
+			b.restore(i, &origin)
+		}
 		t.row.Origin = &origin
 		t.row.KeyBytes, t.row.Group = h.key, h.group
 		t.row.Time, t.row.Op, t.row.Window = h.time, h.op, h.window

@@ -14,6 +14,9 @@ type Options struct {
 	Time    string    // of the pipeline: event, ingestion, processing; empty is event
 	Expr    *expr.Env // of the task; its Arena holds decoded text, its Now is the wall time
 	Skipped func(uid, code string)
+	// Failed takes the records of on_error: dead_letter and {output: …}. Row has
+	// its origin, its time and, where it can be read, its key.
+	Failed func(row *record.Row, e *record.Error) error
 }
 
 // Decoder makes rows of the records of one source. It belongs to one task.
@@ -60,13 +63,16 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 	}
 	row.Key, row.KeyBytes, row.Group = record.Null, nil, 0
 	row.Op, row.Window, row.Origin = record.OpInsert, record.Window{}, &d.origin
+	row.Time = d.arrival(m.Time)
 	d.env.Begin(row)
 	if bad := d.decodeValue(m.Value, row); bad != nil {
+		d.looseKey(row, m.Key)
 		return false, d.failed(row, bad)
 	}
 	if d.key != nil {
 		k, bad := d.key.Decode(m.Key, d.env.Arena)
 		if bad != nil {
+			d.looseKey(row, m.Key)
 			return false, d.failed(row, &record.Error{Code: codeDecode, Message: "key: " + bad.Error()})
 		}
 		row.Key = k
@@ -75,6 +81,18 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 		return false, d.failed(row, bad)
 	}
 	return true, nil
+}
+
+// looseKey is the key of a record that cannot be read: decoded if it can be,
+// else its bytes.
+func (d *Decoder) looseKey(row *record.Row, key []byte) {
+	if d.key == nil {
+		return
+	}
+	row.Key = bytesOrNull(key)
+	if k, bad := d.key.Decode(key, d.env.Arena); bad == nil {
+		row.Key = k
+	}
 }
 
 func (d *Decoder) decodeValue(value []byte, row *record.Row) *record.Error {
@@ -131,8 +149,9 @@ type stamper struct {
 	uid       string
 	byClock   bool
 	eventTime *expr.Program
-	skip      bool
+	onError   string
 	skipped   func(uid, code string)
+	diverted  func(row *record.Row, e *record.Error) error
 }
 
 func newStamper(plan *topology.Source, o Options) stamper {
@@ -141,8 +160,9 @@ func newStamper(plan *topology.Source, o Options) stamper {
 		uid:       plan.Spec.UID,
 		byClock:   o.Time != "" && o.Time != "event",
 		eventTime: plan.EventTime,
-		skip:      plan.Spec.OnError.Kind == "skip",
+		onError:   plan.Spec.OnError.Kind,
 		skipped:   o.Skipped,
+		diverted:  o.Failed,
 	}
 }
 
@@ -150,11 +170,8 @@ func newStamper(plan *topology.Source, o Options) stamper {
 // wall time of the batch.
 func (s *stamper) stamp(row *record.Row, recordTime record.Timestamp) *record.Error {
 	switch {
-	case s.byClock:
-		row.Time = record.TimestampNanos(s.env.Now).Millis()
-		return nil
-	case s.eventTime == nil:
-		row.Time = recordTime
+	case s.byClock || s.eventTime == nil:
+		row.Time = s.arrival(recordTime)
 		return nil
 	}
 	v := s.eventTime.Eval(s.env)
@@ -168,15 +185,27 @@ func (s *stamper) stamp(row *record.Row, recordTime record.Timestamp) *record.Er
 	return nil
 }
 
-// failed applies on_error: nil if the record is skipped.
+// arrival is the time of a record as far as nothing of it needs to be read.
+func (s *stamper) arrival(recordTime record.Timestamp) record.Timestamp {
+	if s.byClock {
+		return record.TimestampNanos(s.env.Now).Millis()
+	}
+	return recordTime
+}
+
+// failed applies on_error: nil if the job goes on.
 func (s *stamper) failed(row *record.Row, e *record.Error) error {
 	e.Node = s.uid
 	e.At(row.Origin)
-	if !s.skip {
-		return e
+	s.env.Begin(row)
+	switch s.onError {
+	case "skip":
+		if s.skipped != nil {
+			s.skipped(e.Node, e.Code)
+		}
+		return nil
+	case "dead_letter", "output":
+		return s.diverted(row, e)
 	}
-	if s.skipped != nil {
-		s.skipped(e.Node, e.Code)
-	}
-	return nil
+	return e
 }

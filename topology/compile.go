@@ -2,6 +2,7 @@ package topology
 
 import (
 	"sort"
+	"strings"
 
 	"kstream/codec"
 	"kstream/expr"
@@ -29,6 +30,7 @@ type cursor struct {
 
 // attach hangs n here and moves behind it.
 func (c *cursor) attach(n *Node) {
+	c.failing(n)
 	if c.pre != nil {
 		pre := c.pre
 		c.pre = nil
@@ -69,11 +71,20 @@ func Compile(spec *Spec) (*Plan, []Diagnostic) {
 	for _, s := range spec.Sources {
 		c.source(s)
 	}
+	done := map[string]bool{}
 	for _, s := range c.streamsInOrder() {
+		if sink, ok := strings.CutPrefix(s.Name, "sink:"); ok {
+			done[sink] = true
+			c.sink(spec.sink(sink))
+			continue
+		}
 		c.stream(s)
+		c.errorOutputs()
 	}
 	for _, s := range spec.Sinks {
-		c.sink(s)
+		if !done[s.Name] {
+			c.sink(s)
+		}
 	}
 	if len(c.diags) > 0 {
 		return nil, c.diags
@@ -82,13 +93,10 @@ func Compile(spec *Spec) (*Plan, []Diagnostic) {
 	return c.plan, nil
 }
 
-// streamsInOrder puts every stream behind the streams it reads. The checks of
-// Load have refused cycles.
+// streamsInOrder puts every stream behind the streams it reads, and a sink whose
+// output is read before who reads it. The checks of Load have refused cycles.
 func (c *compiler) streamsInOrder() []*StreamSpec {
-	byName := map[string]*StreamSpec{}
-	for _, s := range c.spec.Streams {
-		byName[s.Name] = s
-	}
+	byName := c.spec.readers()
 	var order []*StreamSpec
 	seen := map[string]bool{}
 	var visit func(s *StreamSpec)
@@ -97,8 +105,8 @@ func (c *compiler) streamsInOrder() []*StreamSpec {
 			return
 		}
 		seen[s.Name] = true
-		for _, r := range s.From {
-			if up := byName[r.Name]; up != nil {
+		for _, name := range upstreams(s.From) {
+			if up := byName[name]; up != nil {
 				visit(up)
 			}
 		}
@@ -127,6 +135,7 @@ func (c *compiler) source(s *SourceSpec) {
 	cur := &cursor{chain: ch, hang: func(n *Node) { ch.Roots = append(ch.Roots, n) }}
 	l := c.sourceLayout(src, &registers{ch})
 	cur.use(l)
+	c.sourceOutput(src, l)
 	if s.EventTime != nil {
 		src.EventTime = c.compile(s.EventTime, "sources/"+s.Name+"/event_time", l,
 			expr.Want{Type: expr.WantTimestamp, Place: "event_time"})
@@ -136,7 +145,7 @@ func (c *compiler) source(s *SourceSpec) {
 
 func (c *compiler) sourceLayout(src *Source, f *registers) *layout {
 	s := src.Spec
-	l := &layout{frame: f, hidden: map[string]bool{}, origin: true, headers: true, raw: true}
+	l := &layout{frame: f, hidden: map[string]bool{}, origin: true, original: true, headers: true, raw: true}
 	l.key = keyState{raw: true, read: func() { src.NeedsKey = true }}
 	if s.KeySchema != nil {
 		l.key.typ = *s.KeySchema
@@ -219,7 +228,7 @@ func (c *compiler) generate(src *Source, l *layout) {
 			l.key.typ = src.GenerateKey.Type
 		}
 	}
-	l.raw = false
+	l.raw, l.original = false, false
 	l.headers = false
 	l.key.raw = false
 	l.key.read = func() {}
@@ -257,10 +266,14 @@ func (c *compiler) problem(at Span, code, path, message, hint string) {
 func (c *compiler) finish() {
 	for _, ch := range c.plan.Chains {
 		ch.Roots = prune(ch.Roots)
+		if ch.Bad != nil {
+			ch.Bad.Next = prune(ch.Bad.Next)
+		}
 		if ch.Input != nil && ch.Parallelism == 0 {
 			ch.Parallelism = c.spec.Parallelism
 		}
 	}
+	c.carryOriginals()
 	uids := make([]string, 0, len(c.nodes))
 	for uid := range c.nodes {
 		uids = append(uids, uid)
@@ -277,7 +290,10 @@ func prune(nodes []*Node) []*Node {
 	for _, n := range nodes {
 		n.Next = prune(n.Next)
 		n.Late = prune(n.Late)
-		if n.Kind == NodeAssign && len(n.Assign) == 0 {
+		if n.Bad != nil {
+			n.Bad.Next = prune(n.Bad.Next)
+		}
+		if n.Kind == NodeAssign && len(n.Assign) == 0 && n.Bad == nil {
 			out = append(out, n.Next...)
 			continue
 		}

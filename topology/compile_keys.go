@@ -170,11 +170,12 @@ func (x *carrier) carry(name string, slotOf func(sender *layout) int) int {
 func (x *carrier) layout() *layout {
 	first := x.senders[0]
 	l := &layout{frame: x.frame, hidden: map[string]bool{}, key: first.key,
-		origin: first.origin, window: first.window, op: first.op}
+		origin: first.origin, original: first.original, window: first.window, op: first.op, errors: x.errors()}
 	open := false
 	for _, s := range x.senders {
 		open = open || s.base != nil || s.whole != nil
 		l.origin = l.origin && s.origin
+		l.original = l.original && s.original
 		l.window = l.window && s.window
 		l.op = l.op || s.op
 		if s.key.typ.String() != first.key.typ.String() || s.key.keyed != first.key.keyed {

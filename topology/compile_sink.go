@@ -20,6 +20,7 @@ func (c *compiler) sink(s *SinkSpec) {
 		}
 		c.sinkEnd(sink, tap.fork())
 	}
+	c.errorOutputs()
 }
 
 func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
@@ -47,7 +48,7 @@ func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
 			"use key_hash, or write the sink before the step")
 	}
 	c.sinkMode(s, cur.layout, path)
-	value := cur.layout
+	in, value := cur.layout, cur.layout
 	if s.Value != nil {
 		out, assigns := c.body(s.Value, path+"/value", cur.layout)
 		cur.attach(&Node{Kind: NodeAssign, UID: s.UID, At: s.At, OnError: s.OnError, Assign: assigns})
@@ -55,7 +56,9 @@ func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
 		cur.use(value)
 	}
 	enc.Value = c.valueEncode(s, value, path)
-	cur.attach(&Node{Kind: NodeSink, UID: s.UID, At: s.At, OnError: s.OnError, Sink: sink, Encode: enc})
+	node := &Node{Kind: NodeSink, UID: s.UID, At: s.At, OnError: s.OnError, Sink: sink, Encode: enc}
+	cur.attach(node)
+	node.in = in // what fails here is the record, not the value made of it
 }
 
 // sinkMode refuses append where the stream is a changelog with deletes, and an

@@ -41,7 +41,9 @@ func (c *compiler) flatMap(cur *cursor, st *StepSpec, node Node) {
 		return
 	}
 	out, assigns := c.body(f.Select, st.Path+"/flat_map/select", cur.layout)
-	cur.attach(&Node{Kind: NodeAssign, UID: st.UID, At: st.At, OnError: st.OnError, Assign: assigns})
+	selected := &Node{Kind: NodeAssign, UID: st.UID, At: st.At, OnError: st.OnError, Assign: assigns}
+	cur.attach(selected)
+	selected.in = l
 	cur.use(reshape(inner, out))
 }
 
@@ -77,7 +79,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	}
 	next := reshape(in, out)
 	next.key.read = func() {}
-	next.origin, next.headers = false, false
+	next.origin, next.headers, next.errors = false, false, nil
 	next.window = window != nil
 	next.op = emit == "update"
 	cur.use(next)

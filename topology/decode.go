@@ -99,6 +99,7 @@ func (l *loader) decode(v *value) {
 	s.Parallelism, s.MaxParallelism = int(v.num("parallelism")), int(v.num("max_parallelism"))
 	l.decodeCluster(v.get("kafka"))
 	l.decodeRunning(v)
+	s.DeadLetter = decodeDeadLetter(v.get("dead_letter"))
 	if s.Short {
 		l.decodeShort(v)
 		return
@@ -215,7 +216,7 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 		Format: decodeFormat(v.get("format")), KeyFormat: decodeFormat(v.get("key_format")),
 		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
 		EventTime: v.exprOf("event_time"), Watermark: decodeWatermark(v.get("watermark")),
-		OnError: OnErrorSpec{Kind: v.str("on_error")}, Parallelism: int(v.num("parallelism")),
+		OnError: decodeOnError(v.get("on_error"), name), Parallelism: int(v.num("parallelism")),
 	}
 	if s.UID == "" {
 		s.UID = "source:" + name
@@ -322,7 +323,7 @@ func decodeStep(v *value, s *StreamSpec, onError *value) *StepSpec {
 	op := v.variant()
 	st := &StepSpec{
 		Op: op.name, At: op.keyAt, Path: v.path[1:], Name: v.str("name"), UID: v.str("uid"),
-		When: v.exprOf("when"), Parallelism: int(v.num("parallelism")), OnError: OnErrorSpec{Kind: "fail"},
+		When: v.exprOf("when"), Parallelism: int(v.num("parallelism")),
 	}
 	st.Named = st.Name != ""
 	if !st.Named {
@@ -334,9 +335,7 @@ func decodeStep(v *value, s *StreamSpec, onError *value) *StepSpec {
 	if own := v.get("on_error"); own != nil {
 		onError = own
 	}
-	if onError != nil {
-		st.OnError.Kind = onError.text
-	}
+	st.OnError = decodeOnError(onError, s.Name)
 	if emit := v.get("emit"); emit != nil {
 		st.Emit, st.EmitAt = emit.text, emit.at
 	}
@@ -414,7 +413,7 @@ func (l *loader) decodeSink(v *value, name string) *SinkSpec {
 		Format: decodeFormat(v.get("format")), KeyFormat: decodeFormat(v.get("key_format")),
 		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
 		Mode: v.str("mode"), MaxRecordSize: v.num("max_record_size"),
-		OnError: OnErrorSpec{Kind: v.str("on_error")}, Parallelism: int(v.num("parallelism")),
+		OnError: decodeOnError(v.get("on_error"), name), Parallelism: int(v.num("parallelism")),
 	}
 	if s.UID == "" {
 		s.UID = "sink:" + name
@@ -434,9 +433,7 @@ func (l *loader) decodeSink(v *value, name string) *SinkSpec {
 			s.Partition = SinkPartition{Kind: "by", By: p.exprOf("by")}
 		}
 	}
-	if c := v.get("create"); c != nil && c.isMap {
-		s.Create = &CreateSpec{Partitions: int(c.num("partitions")), Replication: int(c.num("replication")), Config: c.textsOf("config")}
-	}
+	s.Create = decodeCreate(v.get("create"))
 	switch c := v.variant(); c.name {
 	case "topic":
 		s.Topic = c.text

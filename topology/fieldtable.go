@@ -19,7 +19,7 @@ var pipelineFields = &object{
 		{name: "max_parallelism", shape: number(kindInt, 1, 1024), def: "32", doc: "Number of key groups, which is the number of partitions of the changelog topic."},
 		reserved("exchange"),
 		{name: "defaults", shape: objectOf(defaultsFields), doc: "Settings for all nodes that do not say otherwise."},
-		reserved("dead_letter"),
+		{name: "dead_letter", shape: objectOf(deadLetterFields), doc: "Where records go that fail at a node with `on_error: dead_letter`.", example: "dead_letter: {topic: orders-dlq}"},
 		{name: "source", shape: objectOf(sourceFields), doc: "Short form: the source.", example: "source: {topic: orders}"},
 		{name: "steps", shape: formOf(formSteps), doc: "Short form: the steps."},
 		{name: "sink", shape: objectOf(sinkFields), doc: "Short form: the sink.", example: "sink: {topic: out}"},
@@ -190,12 +190,24 @@ var watermarkFields = &object{
 	},
 }
 
-var onErrorShape = &shape{words: words("fail", "skip", "-dead_letter"), object: onErrorFields}
+var onErrorShape = &shape{words: words("fail", "skip", "dead_letter"), object: onErrorFields}
 
 var onErrorFields = &object{
-	name: "on_error",
+	name: "on_error", oneOf: choiceOne,
+	doc: "`fail`: the job fails. `skip`: the record is left out and counted. `dead_letter`: it goes to the topic of `dead_letter`, in the transaction of the results. `{output: …}`: it goes to a side output.",
 	fields: []field{
-		{name: "output", status: notBuilt}, {name: "retry", status: notBuilt}, {name: "then", status: notBuilt},
+		{name: "output", shape: scalarOf(kindName), variant: true, doc: "Side output `<node>.<output>` of the source, stream or sink, with the record as it came; `$error.code` and `$error.message` say what was wrong.", example: "on_error: {output: bad}"},
+		reservedVariant("retry"), reserved("then"),
+	},
+}
+
+var deadLetterFields = &object{
+	name: "dead_letter",
+	fields: []field{
+		{name: "topic", shape: scalarOf(kindTopic), required: true, doc: "The topic; its records have the key, value, time and headers that were read, and headers `kstream.error.…`."},
+		reserved("connection"),
+		{name: "create", shape: &shape{words: words("false"), object: createFields}, def: "false", doc: "Create the topic if it is missing."},
+		{name: "include_value", shape: scalarOf(kindBool), def: "true", doc: "Whether the value is written; without it a dead letter says where the record was read."},
 	},
 }
 

@@ -46,17 +46,25 @@ func (p *Plan) drawing() *drawing {
 	for _, s := range p.Spec.Streams {
 		add(s.Name, s.Name+stepsText(s), "stream")
 		for _, r := range s.From {
-			d.edges = append(d.edges, edge{from: r.Name, to: s.Name, label: r.Output})
+			d.edges = append(d.edges, edge{from: p.Spec.owner(r), to: s.Name, label: r.Output})
 		}
 	}
 	for _, s := range p.Spec.Sinks {
 		id := "sink:" + s.Name
 		add(id, "sink "+s.Name+" ("+s.place()+")", "sink")
 		for _, r := range s.From {
-			d.edges = append(d.edges, edge{from: r.Name, to: id, label: r.Output})
+			d.edges = append(d.edges, edge{from: p.Spec.owner(r), to: id, label: r.Output})
 		}
 	}
 	return d
+}
+
+// owner is the node of a reference; an output may be that of a sink.
+func (s *Spec) owner(r Ref) string {
+	if sink := s.sink(r.Name); sink != nil && r.Output != "" && sink.OnError.Output == r.Output {
+		return "sink:" + r.Name
+	}
+	return r.Name
 }
 
 // place is where a sink writes to.

@@ -67,6 +67,12 @@ type layout struct {
 	op      bool
 	n       bool // the place is inside generate
 	raw     bool // the value is still the source's, byte for byte
+	// original: rows with an origin are records that were read, whose bytes are
+	// known or can be carried.
+	original bool
+	// errors is the slot of $error.code (0) and $error.message (1); nil where no
+	// error is known.
+	errors func(at *layout, i int) int
 
 	// insert puts a computed column in front of the node that is compiled.
 	insert func(Assign)
@@ -293,6 +299,9 @@ func (l *layout) Meta(name string) expr.Binding {
 			return known(expr.RefHeaders, record.Type{Kind: record.TypeMap, Elem: &record.Type{Kind: record.TypeBytes}})
 		}
 		return unknownMeta(name, "$headers is not known behind a key_by or partition", "set it into a field first")
+	}
+	if b, ok := l.errorMeta(name); ok {
+		return b
 	}
 	if r, ok := originRefs[name]; ok {
 		if l.origin {

@@ -35,6 +35,19 @@ type Chain struct {
 	Roots       []*Node
 	Parallelism int  // 0 is the pipeline's
 	NeedsKey    bool // row.Key is read before a stateful node sets it: decode it behind the exchange
+	// Bad takes the records that the source cannot read, if its on_error is an
+	// output; nil otherwise. They have the slots of an ErrorOutput only.
+	Bad *ErrorOutput
+
+	nodes []*Node // all, in the order they were made
+}
+
+// ErrorOutput is who takes the records that fail at a place, unchanged. Code
+// and Message are the slots of $error; Value is the slot of the bytes that
+// could not be decoded, at a source.
+type ErrorOutput struct {
+	Next                 []*Node
+	Code, Message, Value int
 }
 
 // Source is one source with what the plan reads of its records.
@@ -77,6 +90,9 @@ type Exchange struct {
 	Slots []int
 	Ends  []*ExchangeEnd
 	To    *Chain
+	// Original says that rows carry the key, value and headers they were read
+	// with, because a node behind may have to write dead letters.
+	Original bool
 }
 
 // ExchangeEnd is where a chain puts rows into an exchange.
@@ -127,6 +143,13 @@ type Node struct {
 
 	Next []*Node // who takes the results, in order
 	Late []*Node // NodeWindow: who takes late rows
+	Bad  *ErrorOutput
+	// Dead is how a dead letter shows rows that are no record that was read:
+	// generated ones, and results of stateful nodes. Nil where all are.
+	Dead *ValueEncode
+
+	in    *layout // of the rows that come
+	chain *Chain
 }
 
 // Assign computes one column.

@@ -42,7 +42,11 @@ func (c *Chain) text(b *strings.Builder, spec *Spec) {
 	case c.Source != nil:
 		c.Source.text(b)
 	default:
-		fmt.Fprintf(b, "  exchange %d %s, %d columns from", c.Input.ID, c.Input.Kind, len(c.Input.Slots))
+		fmt.Fprintf(b, "  exchange %d %s, %d columns", c.Input.ID, c.Input.Kind, len(c.Input.Slots))
+		if c.Input.Original {
+			b.WriteString(" and the record as it was read")
+		}
+		b.WriteString(" from")
 		for _, e := range c.Input.Ends {
 			fmt.Fprintf(b, " %d", e.Chain.ID)
 		}
@@ -51,6 +55,7 @@ func (c *Chain) text(b *strings.Builder, spec *Spec) {
 	for _, n := range c.Roots {
 		n.text(b, "  ")
 	}
+	c.Bad.text(b, "  ")
 }
 
 func (s *Source) text(b *strings.Builder) {
@@ -98,6 +103,17 @@ func (n *Node) text(b *strings.Builder, indent string) {
 	for _, late := range n.Late {
 		b.WriteString(indent + "  late:\n")
 		late.text(b, indent+"    ")
+	}
+	n.Bad.text(b, indent+"  ")
+}
+
+func (e *ErrorOutput) text(b *strings.Builder, indent string) {
+	if e == nil {
+		return
+	}
+	b.WriteString(indent + "on error:\n")
+	for _, n := range e.Next {
+		n.text(b, indent+"  ")
 	}
 }
 

@@ -16,6 +16,7 @@ func (l *loader) semantics() {
 	for _, s := range l.spec.Streams {
 		g.steps(s)
 	}
+	g.errorOutputs()
 	g.references()
 	g.cycles()
 	g.unconsumed()
@@ -97,6 +98,7 @@ type output struct {
 	name string
 	at   Span
 	path string
+	hint string // for an output that nobody reads
 }
 
 // graph checks how sources, streams and sinks are connected.
@@ -181,7 +183,7 @@ func (g *graph) window(s *StreamSpec, st *StepSpec, i int) {
 				fmt.Sprintf("stream %s has two outputs named %s", quote(s.Name), quote(o.name)), fmt.Sprintf("the first is at line %d", o.at.Line))
 		}
 	}
-	g.outputs[s.Name] = append(g.outputs[s.Name], output{st.Window.Late, st.Window.LateAt, path + "/window/late"})
+	g.outputs[s.Name] = append(g.outputs[s.Name], output{st.Window.Late, st.Window.LateAt, path + "/window/late", unreadLate})
 }
 
 func (g *graph) windowValues(st *StepSpec) {
@@ -233,6 +235,7 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 	for _, s := range g.spec.Sources {
 		names = append(names, s.Name)
 	}
+	names = append(names, g.sinksWithOutputs(r.Name)...)
 	isStream := false
 	for _, s := range g.spec.Streams {
 		names = append(names, s.Name)
@@ -243,6 +246,10 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 		return
 	}
 	if r.Output == "" {
+		if !g.isSource(r.Name) && !isStream {
+			g.l.fail(r.At, "unknown-reference", path, r.Name+" is a sink; only its output can be read",
+				"write "+r.Name+"."+g.outputs[r.Name][0].name)
+		}
 		return
 	}
 	g.read[r.text()] = true
@@ -258,7 +265,7 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 	case meant != "":
 		hint = "did you mean " + quote(r.Name+"."+meant) + "?"
 	case !isStream:
-		hint = r.Name + " is a source; only streams have outputs"
+		hint = r.Name + " has one with `on_error: {output: " + r.Output + "}`"
 	case len(outputs) > 0:
 		hint = "its outputs are: " + strings.Join(outputs, ", ")
 	default:
@@ -269,27 +276,24 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 
 // cycles reports each loop of streams once, at its first stream in the file.
 func (g *graph) cycles() {
-	byName := map[string]*StreamSpec{}
-	for _, s := range g.spec.Streams {
-		byName[s.Name] = s
-	}
+	byName := g.spec.readers()
 	state := map[string]int{} // 1 open, 2 done
 	var stack []string
 	var visit func(s *StreamSpec)
 	visit = func(s *StreamSpec) {
 		state[s.Name] = 1
 		stack = append(stack, s.Name)
-		for _, r := range s.From {
-			next := byName[r.Name]
-			if next == nil || g.isSource(r.Name) {
+		for _, name := range upstreams(s.From) {
+			next := byName[name]
+			if next == nil || g.isSource(name) {
 				continue
 			}
-			switch state[r.Name] {
+			switch state[name] {
 			case 0:
 				visit(next)
 			case 1:
-				loop := slices.Clone(stack[slices.Index(stack, r.Name):])
-				g.cycle(byName[loop[0]], append(loop, r.Name))
+				loop := slices.Clone(stack[slices.Index(stack, name):])
+				g.cycle(byName[loop[0]], append(loop, name))
 			}
 		}
 		stack = stack[:len(stack)-1]
@@ -317,11 +321,10 @@ func (g *graph) cycle(first *StreamSpec, loop []string) {
 }
 
 func (g *graph) unconsumed() {
-	for _, s := range g.spec.Streams {
-		for _, o := range g.outputs[s.Name] {
-			if !g.read[s.Name+"."+o.name] {
-				g.l.fail(o.at, "unconsumed-output", o.path, fmt.Sprintf("nothing reads %s.%s", s.Name, o.name),
-					"add a sink or a stream that reads it, or remove `late`")
+	for _, name := range g.nodeNames() {
+		for _, o := range g.outputs[name] {
+			if !g.read[name+"."+o.name] {
+				g.l.fail(o.at, "unconsumed-output", o.path, fmt.Sprintf("nothing reads %s.%s", name, o.name), o.hint)
 			}
 		}
 	}

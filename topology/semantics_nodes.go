@@ -153,10 +153,14 @@ func (l *loader) ambiguousNames() {
 	flowOf = func(r Ref) nameFlow {
 		s := byName[r.Name]
 		if f, ok := flows[r.text()]; ok || s == nil {
+			f.open = f.open || !ok // the output of a source or a sink
 			return f
 		}
 		in := l.union(s.From, flowOf)
 		for _, st := range s.Steps {
+			if _, ok := flows[st.OnError.Ref]; !ok && st.OnError.Ref != "" {
+				flows[st.OnError.Ref] = in
+			}
 			if st.Window != nil && st.Window.Late != "" {
 				flows[s.Name+"."+st.Window.Late] = in
 			}

@@ -82,6 +82,8 @@ type Spec struct {
 	Parallelism    int    // 0 is auto
 	MaxParallelism int
 
+	DeadLetter *DeadLetterSpec // nil: no node may say on_error: dead_letter
+
 	Sources []*SourceSpec
 	Streams []*StreamSpec
 	Sinks   []*SinkSpec
@@ -228,9 +230,21 @@ type WatermarkSpec struct {
 	Bound, Idle, Every time.Duration
 }
 
-// OnErrorSpec is where records go that fail. Kind: fail, skip.
+// OnErrorSpec is where records go that fail. Kind: fail, skip, dead_letter,
+// output.
 type OnErrorSpec struct {
-	Kind string
+	Kind   string
+	Output string // output: the name
+	Ref    string // output: "node.output", how it is read
+	At     Span
+}
+
+// DeadLetterSpec is the topic of records that fail.
+type DeadLetterSpec struct {
+	Topic        string
+	At           Span
+	Create       *CreateSpec // nil: it must be there
+	IncludeValue bool
 }
 
 // StreamSpec is from + steps.

@@ -244,13 +244,10 @@ func pipelineTopics(plan *topology.Plan) map[string]int32 {
 			topics[t] = embeddedPartitions
 		}
 	}
-	for _, s := range plan.Sinks {
-		if s.Spec.Topic == "" {
-			continue
-		}
-		topics[s.Spec.Topic] = embeddedPartitions
-		if c := s.Spec.Create; c != nil && c.Partitions > 0 {
-			topics[s.Spec.Topic] = int32(c.Partitions)
+	for _, o := range plan.Outputs() {
+		topics[o.Topic] = embeddedPartitions
+		if c := o.Create; c != nil && c.Partitions > 0 {
+			topics[o.Topic] = int32(c.Partitions)
 		}
 	}
 	return topics
@@ -265,6 +262,9 @@ func (e *environment) dry(plan *topology.Plan, config kafka.Config, log *slog.Lo
 			s.Spec.Stdout = &topology.StdoutSpec{Prefix: s.Spec.Name + ": "}
 		}
 		s.Spec.Partition.Kind = "key_hash"
+	}
+	if d := plan.Spec.DeadLetter; d != nil { // on the broker in the process, like the internal topics
+		d.Topic, d.Create = plan.Spec.InternalTopics.Prefix+plan.Name+".dead-letters", &topology.CreateSpec{Partitions: 1}
 	}
 	temp, err := os.MkdirTemp("", "kstream-dry-")
 	if err != nil {

@@ -128,9 +128,9 @@ func askCluster(ctx context.Context, plan *topology.Plan) ([]topology.Diagnostic
 			}
 		}
 	}
-	for _, s := range plan.Sinks {
-		if _, ok := known[s.Spec.Topic]; !ok && s.Spec.Topic != "" && s.Spec.Create == nil {
-			c.add(s.Spec.At, "unknown-topic", fmt.Sprintf("the cluster has no topic %q", s.Spec.Topic),
+	for _, o := range plan.Outputs() {
+		if _, ok := known[o.Topic]; !ok && o.Create == nil {
+			c.add(o.At, "unknown-topic", fmt.Sprintf("the cluster has no topic %q", o.Topic),
 				"create it, or let the job do it with create: {partitions: 4}")
 		}
 	}
@@ -148,10 +148,8 @@ func (c *clusterCheck) topics() []string {
 	for _, s := range c.plan.Sources {
 		names = append(names, s.Spec.Topics...)
 	}
-	for _, s := range c.plan.Sinks {
-		if s.Spec.Topic != "" {
-			names = append(names, s.Spec.Topic)
-		}
+	for _, o := range c.plan.Outputs() {
+		names = append(names, o.Topic)
 	}
 	return names
 }
