@@ -42,6 +42,7 @@ func Layers() []Package {
 		{3, "operator", "one file per operator: a state machine over rows, state and watermarks", nil},
 		{3, "changelog", "epoch delta to records; records to state", nil},
 		{3, "source", "event time, watermarks, partition order", nil},
+		{3, "source/nexmark", "the events of the Nexmark benchmark, the same bytes as other programs make", nil},
 		{3, "sink", "encoding and partitioning", nil},
 		{3, "sink/twophase", "Writer and Participant, the contracts of two-phase commit", nil},
 		{4, "sink/twophase/contract", "the test every participant must pass", nil},
