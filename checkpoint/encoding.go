@@ -72,6 +72,7 @@ const (
 	sourceIdle                   // yes
 	sourceStop                   // whole number
 	sourceEnded                  // yes
+	sourceLastTime               // whole number, ms
 )
 
 // ErrNoRecord says that a slot has no checkpoint record: nothing was committed
@@ -320,7 +321,8 @@ func appendSource(b []byte, s SourcePosition) []byte {
 	b = appendInt(b, sourceWatermark, int64(s.Watermark))
 	b = appendYes(b, sourceIdle, s.Idle)
 	b = appendInt(b, sourceStop, int64(s.Stop))
-	return appendYes(b, sourceEnded, s.Ended)
+	b = appendYes(b, sourceEnded, s.Ended)
+	return appendInt(b, sourceLastTime, int64(s.LastTime))
 }
 
 func appendStore(b []byte, s StoreEntry) []byte {
@@ -474,6 +476,8 @@ func readSource(r *fieldReader) (s SourcePosition) {
 			s.Stop = record.Offset(r.int64())
 		case sourceEnded:
 			s.Ended = r.yes()
+		case sourceLastTime:
+			s.LastTime = record.Timestamp(r.int64())
 		}
 	}
 	return s

@@ -65,6 +65,7 @@ type SourcePosition struct {
 	Idle        bool
 	Stop        record.Offset // fixed at the first start; -1 endless
 	Ended       bool
+	LastTime    record.Timestamp // Kafka's timestamp of the last record taken in; 0 if there was none
 }
 
 // ChainWatermark is how far event time had come in a chain behind an exchange.

@@ -237,7 +237,7 @@ func (t *sourceTask) takeIn(w *work, p *partition, end int) error {
 		if err := t.one(w.input, &m); err != nil {
 			return err
 		}
-		p.Offset, p.LeaderEpoch = m.Offset+1, m.Epoch
+		p.Offset, p.LeaderEpoch, p.LastTime = m.Offset+1, m.Epoch, m.Time
 	}
 	t.taken(w.next - first)
 	if w.next < end {

@@ -47,6 +47,7 @@ func Layers() []Package {
 		{3, "sink/twophase", "Writer and Participant, the contracts of two-phase commit", nil},
 		{4, "sink/twophase/contract", "the test every participant must pass", nil},
 		{4, "sink/twophase/stagedfile", "the reference participant: files that appear at the commit", nil},
+		{4, "savepoint", "a checkpoint as a portable, checksummed directory, and back", nil},
 		{5, "runtime", "tasks, exchanges, lifecycle, commit, restore, restart strategies, metrics; declares what it needs of Kafka", []string{"github.com/prometheus/client_golang"}},
 		{5, "internal/kafka", "the only user of the Kafka client: consumers, the transactional session, topics, security, one error classifier; the embedded broker", []string{"github.com/twmb/franz-go"}},
 		{6, "cmd/kstream", "one file per command, wiring only", []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
