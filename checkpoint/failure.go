@@ -125,7 +125,7 @@ func (m *Machine) decide(now time.Duration) []Effect {
 		return m.exit(Effect{Exit: 1, Text: "the last checkpoint could not be committed: " + f.Text, Hint: f.Hint})
 	}
 	var delay time.Duration
-	if !f.AtOnce {
+	if !f.AtOnce && !f.Asked {
 		var again bool
 		if delay, again = m.restarts.Failed(now); !again {
 			return m.exit(Effect{Exit: 1, Text: f.Text, Hint: orElse(f.Hint, "the restart strategy gives up here")})

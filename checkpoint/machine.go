@@ -103,6 +103,8 @@ type Failure struct {
 	Hint  string
 	// AtOnce restarts without the strategy's delay: the epoch is committed (I15).
 	AtOnce bool
+	// Asked restarts without delay because somebody asked for it; nothing failed.
+	Asked bool
 	// Complete says that the last epoch is committed, so that no life follows.
 	Complete bool
 	// Fenced says that the broker took the transactional id for somebody else's.

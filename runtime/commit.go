@@ -190,6 +190,9 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 		Plan: l.job.fingerprint(), Sources: l.epochPositions(), Stores: l.stores,
 		Changelog: l.changelog, Chains: l.epochWatermarks(),
 	}
+	if l.restoredChains != nil {
+		r.Chains = l.restoredChains
+	}
 	var lineage []checkpoint.Lineage
 	if l.restored != nil {
 		lineage = l.restored.Lineage
@@ -206,6 +209,7 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 	if err != nil {
 		return &checkpoint.Failure{Class: checkpoint.ClassRefuse, Exit: 6, Text: err.Error()}
 	}
+	l.epochBytes = l.producer.BytesProduced()
 	topic := l.job.checkpointTopic()
 	for _, p := range append(parts, checkpoint.Surplus(r.Slot, len(parts), l.job.storedParts)...) {
 		l.producer.Produce(&record.Message{Topic: topic, Key: p.Key, Value: p.Value, Time: l.job.now()})

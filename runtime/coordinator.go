@@ -71,6 +71,10 @@ func (j *Job) orderlyEnd(e checkpoint.Effect) (err error) {
 	case checkpoint.EffectStopFetching:
 		err = j.stopFetching(e.Drain)
 	case checkpoint.EffectReleaseClaim:
+		if save := j.lastSavepoint; save != nil {
+			j.lastSavepoint = nil
+			save(j.life)
+		}
 		err = j.life.releaseClaim(j.life.ctx)
 	case checkpoint.EffectFlushStore:
 		err = j.life.db.Flush()
@@ -109,6 +113,9 @@ func (j *Job) protocol(e checkpoint.Effect, done checkpoint.Event) (checkpoint.E
 	writes, err := j.life.perform(ctx, e)
 	j.waiting.Store(nil)
 	j.metrics.part(e.Kind, time.Since(began))
+	if e.Kind == checkpoint.EffectHandles && err == nil {
+		j.handled(e.Epoch)
+	}
 	done.Writes = writes
 	return done, err
 }
@@ -145,6 +152,7 @@ func (j *Job) failedEffect(k checkpoint.EffectKind, err error) checkpoint.Event 
 	f := j.failure(err)
 	l := j.life
 	j.metrics.failed(f.Class, k.String())
+	j.rememberFailure(k.String(), f.Text)
 	l.failedOnce.Do(func() {
 		l.failure = f
 		l.cancel(err)
@@ -222,7 +230,11 @@ func (j *Job) runs() {
 	j.setState("running")
 	j.status.starts.Add(1)
 	j.status.epoch.Store(uint64(j.machine.Committed()))
-	j.tell("running", "parallelism "+strconv.Itoa(j.opts.Parallelism), 0)
+	j.tell("running", "parallelism "+strconv.Itoa(j.parallelism()), 0)
+	for _, w := range j.waiters { // of the life before
+		w.need = min(w.need, j.machine.Running())
+	}
+	j.pressWaiters()
 	if j.opts.Until > 0 && j.status.starts.Load() == 1 {
 		time.AfterFunc(j.opts.Until, func() { j.Stop(j.stopMode()) })
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,13 +36,14 @@ type Options struct {
 	Random  func() uint64
 	Jitter  func() float64
 
-	AcceptKafkaLoss bool
-	FromNone        bool
-	Reset           []string // uids that start anew
-	Until           time.Duration
-	MaxRecords      int64
-	Drain           bool // with Until and MaxRecords: the final watermark first
-	Parallelism     int  // of chains that do not say; at least 1
+	Accept      []string // what a person has agreed to: kafka-loss, new-state, dropped-state, rekeyed, renamed-job
+	From        *From    // the savepoint to begin with
+	FromNone    bool
+	Reset       []string // uids that start anew
+	Until       time.Duration
+	MaxRecords  int64
+	Drain       bool // with Until and MaxRecords: the final watermark first
+	Parallelism int  // of chains that do not say; at least 1
 
 	// Events is told of everything worth a line; nil is allowed. It must not block.
 	Events func(Event)
@@ -85,15 +87,21 @@ type Job struct {
 	broker      record.Broker
 	storedParts int
 	fromNone    bool
+	from        *From // until its state is this job's
 	reset       map[string]bool
 	resetFrom   *checkpoint.Epoch          // c when --reset was first applied
 	latest      map[string][]record.Offset // what "latest" was when this process looked first
 	stdin       *stdinReader
 	result      *Result
-	status      status
-	metrics     *metrics
-	finger      checkpoint.Fingerprint
-	warned      bool
+	asks        chan func() // done by the coordinator
+	waiters     []*waiter
+	// lastSavepoint is done after the last checkpoint of a stop.
+	lastSavepoint func(l *life)
+	rescaled      atomic.Int64 // 0: as the file and the options say
+	status        status
+	metrics       *metrics
+	finger        checkpoint.Fingerprint
+	warned        bool
 
 	waiting atomic.Pointer[waitingFor]
 
@@ -108,6 +116,10 @@ type Job struct {
 
 	graceMu sync.Mutex
 	grace   map[string]time.Time // errors that may pass, since when
+
+	historyMu sync.Mutex
+	history   []Committed
+	failures  []Failed
 
 	lifeMu sync.Mutex
 	life   *life
@@ -140,13 +152,14 @@ func New(o Options) *Job {
 	j := &Job{
 		opts: o, plan: o.Plan, log: o.Log, fs: o.FS, fail: newFailpoints(o.Failpoint),
 		began: time.Now(), events: make(chan lifeEvent, 256), woken: make(chan struct{}, 1),
-		fromNone: o.FromNone, reset: map[string]bool{}, latest: map[string][]record.Offset{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
+		fromNone: o.FromNone, from: o.From, reset: map[string]bool{}, latest: map[string][]record.Offset{}, stdin: newStdinReader(o.Stdin), grace: map[string]time.Time{},
 	}
 	j.stopping, j.askStop = context.WithCancel(context.Background())
 	for _, uid := range o.Reset {
 		j.reset[uid] = true
 	}
 	j.over = make(chan struct{})
+	j.asks = make(chan func())
 	j.setState("starting")
 	j.finger = fingerprintOf(o.Plan)
 	j.metrics = newMetrics(j)
@@ -172,6 +185,9 @@ func (j *Job) Run(ctx context.Context) Result {
 	j.renew()
 	defer func() {
 		close(j.over)
+		for _, w := range j.waiters {
+			w.lost(ErrEnded)
+		}
 		j.stopTimers()
 		j.life.close()
 		if j.dirLock != nil {
@@ -199,6 +215,8 @@ func (j *Job) Run(ctx context.Context) Result {
 		case a := <-j.life.acks:
 			j.acknowledged(a)
 		case <-j.woken:
+		case fn := <-j.asks:
+			fn()
 		case <-tick.C:
 			j.tick()
 		case <-ctx.Done():
@@ -335,6 +353,12 @@ func (j *Job) group(uid string) string {
 }
 
 func (j *Job) isReset(uid string) bool { return j.reset[uid] }
+
+// anew says that the history the job may have is not continued.
+func (j *Job) anew() bool { return j.fromNone || j.from != nil }
+
+// accepts says whether a person has agreed to what.
+func (j *Job) accepts(what string) bool { return slices.Contains(j.opts.Accept, what) }
 
 func (j *Job) storeOptions() state.Options {
 	s := j.plan.Spec.State

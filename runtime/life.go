@@ -23,21 +23,22 @@ type life struct {
 	fail   *failpoints
 
 	// from start-up, read-only afterwards
-	client    *Client
-	broker    record.Broker
-	topics    map[string]record.TopicInfo
-	producer  Producer
-	db        *state.DB
-	first     bool // no trace of an earlier run: internal topics may be made
-	seen      *checkpoint.Claim
-	owner     checkpoint.Owner
-	restored  *checkpoint.Record // R(c), nil at the first start
-	stores    []checkpoint.StoreEntry
-	changelog checkpoint.Changelog // generation, topic, id; the ends are those of the last epoch
-	starts    []sourceStart        // where every source partition begins
-	log       changelog.Log        // the changelog as U5 found it
-	decision  changelog.Decision   // of U6
-	begun     bool                 // a transaction has been begun and not ended
+	client         *Client
+	broker         record.Broker
+	topics         map[string]record.TopicInfo
+	producer       Producer
+	db             *state.DB
+	first          bool // no trace of an earlier run: internal topics may be made
+	seen           *checkpoint.Claim
+	owner          checkpoint.Owner
+	restored       *checkpoint.Record          // R(c), nil at the first start
+	restoredChains []checkpoint.ChainWatermark // of a savepoint that is being restored
+	stores         []checkpoint.StoreEntry
+	changelog      checkpoint.Changelog // generation, topic, id; the ends are those of the last epoch
+	starts         []sourceStart        // where every source partition begins
+	log            changelog.Log        // the changelog as U5 found it
+	decision       changelog.Decision   // of U6
+	begun          bool                 // a transaction has been begun and not ended
 
 	// while it runs
 	gate      *gate
@@ -62,6 +63,7 @@ type life struct {
 	movedBefore  int64
 	positions    []checkpoint.SourcePosition // of the last committed epoch
 	epochRecord  *checkpoint.Record
+	epochBytes   int64 // of its transaction, without the record
 	firstWriteAt time.Time
 	openSince    atomic.Int64 // firstWriteAt for metrics, ms
 

@@ -25,8 +25,11 @@ func (l *life) readRecord(ctx context.Context) (c checkpoint.Epoch, writes int, 
 	if err := l.checkInputs(r); err != nil {
 		return 0, 0, err
 	}
-	if l.job.fromNone {
+	switch {
+	case l.job.fromNone:
 		return l.beginAnew(ctx, r)
+	case l.job.from != nil:
+		return l.restoreSavepoint(ctx, r)
 	}
 	if r == nil {
 		return 0, 0, l.firstRecord(ctx)
@@ -91,7 +94,7 @@ func (l *life) checkInputs(r *checkpoint.Record) error {
 			if _, ok := l.topics[t]; ok {
 				continue
 			}
-			if r == nil || l.job.fromNone || l.job.isReset(s.Spec.UID) {
+			if r == nil || l.job.anew() || l.job.isReset(s.Spec.UID) {
 				return missingInput(s, t)
 			}
 			for _, p := range r.Sources {
@@ -161,23 +164,8 @@ func (l *life) firstRecord(ctx context.Context) error {
 // beginAnew is --from none: a new generation of the changelog with nothing in
 // it, and one record that makes it the state.
 func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (n checkpoint.Epoch, writes int, err error) {
-	generation, c := 1, checkpoint.Epoch(0)
-	if r != nil {
-		generation, c = r.Changelog.Generation+1, r.Epoch
-		l.restored = &checkpoint.Record{Lineage: r.Lineage}
-	}
-	for {
-		infos, err := l.client.Topics.Topics(ctx, []string{l.job.changelogTopic(generation)})
-		if err != nil {
-			return 0, 0, err
-		}
-		if len(infos) == 0 {
-			break
-		}
-		generation++
-	}
-	l.giveStoreIDs()
-	if err := l.createChangelog(ctx, generation); err != nil {
+	c, err := l.nextGeneration(ctx, r)
+	if err != nil {
 		return 0, 0, err
 	}
 	if err := l.db.Wipe(); err != nil {
@@ -187,25 +175,11 @@ func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (n checkpoin
 	if err := l.locateSources(ctx); err != nil {
 		return 0, 0, err
 	}
-	n = c + 1
-	ctx, cancel := l.commitLimit(ctx)
-	defer cancel()
-	l.collected = map[*taskCore]*frozen{nil: {positions: l.startPositions()}}
-	if err := l.producer.Begin(); err != nil {
-		return 0, 0, err
-	}
-	if err := l.commitOffsets(ctx, n); err != nil {
-		return 0, 0, err
-	}
-	if err := l.writeRecord(ctx, n); err != nil {
-		return 0, 0, err
-	}
-	if writes, err = l.producer.End(ctx); err != nil {
-		return 0, 0, err
+	if n, writes, err = l.switchTo(ctx, c+1, ""); err != nil {
+		return 0, writes, err
 	}
 	l.job.log.Info("began anew", "checkpoint", n, "changelog", l.changelog.Topic)
 	l.job.fromNone = false
-	l.restored, l.positions, l.collected = l.epochRecord, l.epochRecord.Sources, nil
 	return n, writes, nil
 }
 
@@ -389,7 +363,7 @@ func (l *life) bound(ctx context.Context) error {
 func (l *life) checkStore(context.Context) error {
 	j := l.job
 	in := changelog.Findings{
-		Name: l.changelog.Topic, Log: l.log, AcceptKafkaLoss: j.opts.AcceptKafkaLoss, Now: j.now(),
+		Name: l.changelog.Topic, Log: l.log, AcceptKafkaLoss: j.accepts("kafka-loss"), Now: j.now(),
 	}
 	if l.restored != nil {
 		in.Record = l.restored.Epoch != 0

@@ -72,8 +72,8 @@ func (l *life) run() error {
 // limited to the partitions there are.
 func (b *build) parallelism(c *topology.Chain) int {
 	p := c.Parallelism
-	if p <= 0 {
-		p = b.life.job.opts.Parallelism
+	if p <= 0 || b.life.job.rescaled.Load() > 0 && p == b.life.job.plan.Spec.Parallelism {
+		p = b.life.job.parallelism()
 	}
 	if c.Source != nil {
 		n := 0
@@ -392,7 +392,7 @@ func (j *Job) Status() Status {
 	s := Status{
 		Name: j.plan.Name, State: *j.status.state.Load(), Uptime: time.Since(j.began), Restarts: max(0, j.status.starts.Load()-1),
 		Records: j.status.records.Load(), Epoch: j.status.epoch.Load(), CommittedAt: record.Timestamp(j.status.at.Load()),
-		CommitTook: time.Duration(j.status.took.Load()), Parallelism: j.opts.Parallelism, Watermark: record.MinTimestamp,
+		CommitTook: time.Duration(j.status.took.Load()), Parallelism: j.parallelism(), Watermark: record.MinTimestamp,
 	}
 	j.lifeMu.Lock()
 	defer j.lifeMu.Unlock()

@@ -110,6 +110,11 @@ func refuse(exit int, hint, format string, args ...any) error {
 // inspect is U1: what the broker can do, and whether the pipeline ever ran.
 func (l *life) inspect(ctx context.Context) error {
 	j := l.job
+	if j.from != nil {
+		if err := l.fits(j.from.Savepoint.Checkpoint.Record()); err != nil {
+			return err
+		}
+	}
 	client, err := j.opts.Connect(ctx)
 	if err != nil {
 		return err
@@ -229,7 +234,7 @@ func (l *life) checkPartitions() error {
 func (l *life) firstStart(ctx context.Context) error {
 	j := l.job
 	trace := ""
-	if !j.fromNone {
+	if !j.anew() {
 		var err error
 		if trace, err = l.trace(ctx); err != nil {
 			return err
@@ -337,16 +342,20 @@ type newest struct {
 
 // readCheckpoints reads the checkpoint topic up to the given end.
 func (l *life) readCheckpoints(ctx context.Context, ends []record.Offset) (newest, error) {
+	return readCheckpoints(ctx, l.client.Log, l.job.checkpointTopic(), ends, l.job.now())
+}
+
+func readCheckpoints(ctx context.Context, log Log, topic string, ends []record.Offset, now record.Timestamp) (newest, error) {
 	n := newest{parts: map[string][]byte{}}
-	err := l.client.Log.ReadAll(ctx, rangesOf(l.job.checkpointTopic(), nil, ends), func(m record.Message) error {
+	err := log.ReadAll(ctx, rangesOf(topic, nil, ends), func(m record.Message) error {
 		key := string(m.Key)
 		switch {
 		case key == checkpoint.ClaimKey(0):
 			c, err := checkpoint.DecodeClaim(m.Value)
 			if err != nil {
-				return refuse(6, "", "the claim at offset %d of %s cannot be read: %v", m.Offset, l.job.checkpointTopic(), err)
+				return refuse(6, "", "the claim at offset %d of %s cannot be read: %v", m.Offset, topic, err)
 			}
-			if n.claim != nil && n.claim.Directory != c.Directory && l.job.now()-c.Start < handsSpan {
+			if n.claim != nil && n.claim.Directory != c.Directory && now-c.Start < handsSpan {
 				n.changes++
 			}
 			n.claim = &c

@@ -18,6 +18,7 @@ const (
 	exitInvalid     = 3
 	exitEnvironment = 5
 	exitState       = 6
+	exitMissing     = 7
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
@@ -67,7 +68,7 @@ keyed state, and writes results in the Kafka transaction of each checkpoint.
 
 Exit codes: 0 done · 1 the job failed for good · 2 wrong usage · 3 the pipeline
 is invalid · 5 environment (broker, disk, rights) · 6 state refused, or another
-process runs the job · 130, 143 killed by a second signal`,
+process runs the job · 7 no such job, savepoint or key · 130, 143 killed by a second signal`,
 		Example:       "  kstream run pipelines/page-views/pipeline.yaml --embedded --until 10s\n  kstream validate pipeline.yaml",
 		SilenceErrors: true, SilenceUsage: true,
 	}
@@ -75,7 +76,8 @@ process runs the job · 130, 143 killed by a second signal`,
 	root.PersistentFlags().BoolP("quiet", "q", false, "print less")
 	root.PersistentFlags().CountP("verbose", "v", "log more; repeat for more")
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
-	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand())
+	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
+		savepointCommand(), restoreCommand())
 	return root
 }
 

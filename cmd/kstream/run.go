@@ -39,6 +39,8 @@ type runFlags struct {
 	maxRecords  int64
 	stdout      bool
 	from        string
+	offsets     string
+	yes         bool
 	reset       []string
 	accept      []string
 	quiet       bool
@@ -66,17 +68,21 @@ is the last line (exit, text, hint, records, checkpoint).`,
 			"  kstream run pipeline.yaml --stdout             # real input, results only on the terminal",
 		Args: cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if f.asJSON, err = jsonOutput(cmd); err != nil {
-				return err
-			}
-			f.quiet, _ = cmd.Flags().GetBool("quiet")
-			f.verbose, _ = cmd.Flags().GetCount("verbose")
-			return runPipeline(args[0], &f)
+			return f.start(cmd, args[0])
 		},
 	}
 	f.register(cmd)
 	return cmd
+}
+
+// start runs the file with the flags of the command line.
+func (f *runFlags) start(cmd *cobra.Command, path string) (err error) {
+	if f.asJSON, err = jsonOutput(cmd); err != nil {
+		return err
+	}
+	f.quiet, _ = cmd.Flags().GetBool("quiet")
+	f.verbose, _ = cmd.Flags().GetCount("verbose")
+	return runPipeline(path, f)
 }
 
 func (f *runFlags) register(cmd *cobra.Command) {
@@ -90,9 +96,11 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.drain, "drain", false, "with --until, --max-records and signals: all windows fire before the end")
 	fl.Int64Var(&f.maxRecords, "max-records", 0, "stop after so many input records")
 	fl.BoolVar(&f.stdout, "stdout", false, "dry run: real sources, all sinks to stdout, nothing is committed on the cluster")
-	fl.StringVar(&f.from, "from", "", "none: begin anew, with empty state")
+	fl.StringVar(&f.from, "from", "", "none: begin anew, with empty state; latest: the job's own newest checkpoint (the default); else the path of a savepoint")
+	fl.StringVar(&f.offsets, "offsets", "", "what a savepoint's offsets mean on another cluster: same (copies with equal offsets) or timestamp")
+	fl.BoolVarP(&f.yes, "yes", "y", false, "with --from PATH: replace the history the job has")
 	fl.StringArrayVar(&f.reset, "reset", nil, "uid of a source that starts anew, or of a step that starts empty")
-	fl.StringSliceVar(&f.accept, "accept", nil, "kafka-loss: go on although Kafka lost committed data")
+	fl.StringSliceVar(&f.accept, "accept", nil, "what may be lost: kafka-loss, renamed-job")
 }
 
 // check refuses what the flags cannot mean.
@@ -100,13 +108,8 @@ func (f *runFlags) check() error {
 	bad := func(format string, args ...any) error {
 		return &exitError{code: exitUsage, text: fmt.Sprintf(format, args...)}
 	}
-	if f.from != "" && f.from != "none" {
-		return bad("--from %s: only none is built yet", f.from)
-	}
-	for _, a := range f.accept {
-		if a != "kafka-loss" {
-			return bad("--accept %s: only kafka-loss is built yet", a)
-		}
+	if err := f.checkFrom(); err != nil {
+		return err
 	}
 	switch {
 	case f.until < 0, f.maxRecords < 0, f.parallelism < 0:
@@ -147,7 +150,14 @@ func runPipeline(path string, f *runFlags) error {
 		return err
 	}
 	defer env.close()
-	job := runtime.New(jobOptions(plan, f, env, log, s))
+	from, done, err := f.openFrom(s)
+	if err != nil {
+		return err
+	}
+	defer done()
+	options := jobOptions(plan, f, env, log, s)
+	options.From = from
+	job := runtime.New(options)
 	stopMetrics, err := serveMetrics(plan.Spec.Metrics, job, s)
 	if err != nil {
 		return err
@@ -298,7 +308,7 @@ func jobOptions(plan *topology.Plan, f *runFlags, e *environment, log *slog.Logg
 	return runtime.Options{
 		Plan: plan, Connect: e.connect, FS: state.DiskFS(), StateDir: e.stateDir, Log: log,
 		Stdin: os.Stdin, Stdout: e.out, Host: host, PID: os.Getpid(), Version: version(),
-		Random: rand.Uint64, Jitter: rand.Float64, AcceptKafkaLoss: len(f.accept) > 0, FromNone: f.from == "none",
+		Random: rand.Uint64, Jitter: rand.Float64, Accept: f.accept, FromNone: f.from == "none",
 		Reset: f.reset, Until: f.until, MaxRecords: f.maxRecords, Drain: f.drain,
 		Parallelism: parallelismOf(plan), Events: s.event,
 	}
