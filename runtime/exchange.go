@@ -16,8 +16,9 @@ const (
 	messageWatermark
 	messageIdle
 	messageBarrier
-	messageFetched // records of a source partition, to a source task
-	messageStop    // to a source task: no further input; drain says whether the final watermark comes first
+	messageFetched   // records of a source partition, to a source task
+	messagePartition // to a source task: a partition that was added to a topic
+	messageStop      // to a source task: no further input; drain says whether the final watermark comes first
 )
 
 // message is one item on a channel. Rows belong to the receiver, who gives them
@@ -26,6 +27,7 @@ type message struct {
 	kind      messageKind
 	rows      *rows
 	fetched   record.FetchedPartition
+	partition *partition
 	watermark record.Timestamp
 	epoch     checkpoint.Epoch
 	drain     bool
@@ -62,6 +64,14 @@ func newInbox(inputs int) *inbox {
 	return b
 }
 
+// grow adds an input and gives its number.
+func (b *inbox) grow() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs = append(b.inputs, input{space: make(chan struct{}, 1)})
+	return len(b.inputs) - 1
+}
+
 // fetchCapacity is how many runs of fetched records may wait for a source task
 // beside the one it works on. A run is all that a fetch brought of a partition,
 // up to a few megabytes: what waits longer has left the processor's cache.
@@ -78,18 +88,19 @@ func hasData(k messageKind) bool { return k == messageRows || k == messageFetche
 
 // put appends a message. Data waits for room; waited says that it had to.
 func (b *inbox) put(ctx context.Context, from int, m message) (waited bool, err error) {
-	in := &b.inputs[from]
 	for {
 		b.mu.Lock()
+		in := &b.inputs[from] // anew: grow moves them
 		if !hasData(m.kind) || in.data < capacityOf(m.kind) {
 			b.append(in, m)
 			b.mu.Unlock()
 			return waited, nil
 		}
+		space := in.space
 		b.mu.Unlock()
 		waited = true
 		select {
-		case <-in.space:
+		case <-space:
 		case <-ctx.Done():
 			return waited, context.Cause(ctx)
 		}

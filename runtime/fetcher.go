@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"sync"
 
 	"kstream/record"
 )
@@ -10,6 +11,7 @@ import (
 type route struct {
 	task  *sourceTask
 	input int
+	part  *partition
 }
 
 // fetcher polls the consumer of one source and hands what it gets to the source
@@ -19,7 +21,22 @@ type route struct {
 type fetcher struct {
 	life     *life
 	consumer Consumer
-	routes   map[record.TopicPartition]route
+
+	mu     sync.Mutex // partitions are added while it runs
+	routes map[record.TopicPartition]route
+}
+
+func (f *fetcher) route(tp record.TopicPartition) (route, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.routes[tp]
+	return r, ok
+}
+
+func (f *fetcher) addRoute(tp record.TopicPartition, r route) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.routes[tp] = r
 }
 
 func (f *fetcher) run() error {
@@ -32,13 +49,13 @@ func (f *fetcher) run() error {
 			return err
 		}
 		for _, p := range fetch.Partitions {
-			r, ok := f.routes[p.TopicPartition]
+			r, ok := f.route(p.TopicPartition)
 			if !ok {
 				p.Records.Release()
 				continue
 			}
 			f.life.fail.before("fetched")
-			r.task.parts[r.input].polled.Store(int64(p.Next.Offset))
+			r.part.polled.Store(int64(p.Next.Offset))
 			if _, err := r.task.inbox.put(f.life.ctx, r.input, message{kind: messageFetched, fetched: p}); err != nil {
 				return err
 			}

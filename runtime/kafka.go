@@ -66,6 +66,8 @@ type Producer interface {
 // Consumer reads partitions from given positions; it never moves by itself.
 type Consumer interface {
 	Poll(ctx context.Context) (*record.Fetch, error)
+	// Add reads further partitions as well.
+	Add(positions []record.Position)
 	Close()
 }
 

@@ -112,6 +112,7 @@ func (m *metrics) gauges(j *Job) map[string]gauge {
 		"kstream_hold_bytes":               {"Output held while a transaction commits.", ofLife(func(l *life) float64 { return float64(l.held.Load()) })},
 		"kstream_source_lag_records":       {"Records behind the last stable offset.", ofLife((*life).lag)},
 		"kstream_source_lso_lag":           {"Records of the inputs that are written and not decided.", ofLife((*life).lsoLag)},
+		"kstream_source_partitions":        {"Partitions of the inputs that are read.", ofLife((*life).partitions)},
 		"kstream_source_stalled_seconds":   {"Time since the last records came, while there is lag.", ofLife((*life).stalled)},
 		"kstream_transaction_open_seconds": {"Age of the open transaction, from its first record.", ofLife((*life).transactionAge)},
 		"kstream_store_unflushed_bytes":    {"Applied state that is not on disk yet.", ofLife((*life).unflushed)},
@@ -173,6 +174,18 @@ func (l *life) lsoLag() float64 {
 		for _, p := range s.parts {
 			n += p.undecided.Load()
 		}
+	}
+	return float64(n)
+}
+
+// partitions is how many partitions are read.
+func (l *life) partitions() float64 {
+	if !l.ready {
+		return 0
+	}
+	n := 0
+	for _, s := range l.sources {
+		n += len(s.parts)
 	}
 	return float64(n)
 }

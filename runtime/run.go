@@ -304,6 +304,7 @@ func (b *build) sourceTask(c *topology.Chain, subtask int) error {
 		Failed:  t.unreadable(b.deadLetters(&t.taskCore))}
 	t.marks = source.NewWatermarks(spec.Watermark, job.plan.Spec.Time)
 	t.wmEvery = spec.Watermark.Every
+	t.limit = newRateLimit(spec.RateLimit/float64(b.subtasks[c]), job.clock())
 	for i, p := range t.parts {
 		t.marks.Add(job.now(), p.Watermark, p.Idle)
 		if p.Ended {
@@ -344,7 +345,7 @@ func (l *life) makeConsumers() error {
 					continue
 				}
 				tp := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}
-				routes[tp] = route{task: t, input: i}
+				routes[tp] = route{task: t, input: i, part: p}
 				positions = append(positions, record.Position{TopicPartition: tp, TopicID: p.TopicID,
 					Offset: p.Offset, LeaderEpoch: p.LeaderEpoch})
 			}
@@ -359,6 +360,10 @@ func (l *life) makeConsumers() error {
 		l.consumers = append(l.consumers, c)
 		f := &fetcher{life: l, consumer: c, routes: routes}
 		l.start("source:"+s.Spec.Name, f.run)
+		if s.Spec.PartitionDiscovery > 0 {
+			d := newDiscovery(l, s, f)
+			l.start("partitions of source:"+s.Spec.Name, d.run)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"kstream/changelog"
 	"kstream/checkpoint"
@@ -126,8 +127,7 @@ func (l *life) locateTopic(ctx context.Context, s *topology.Source, topic string
 		if knownTopic {
 			// A partition that was added holds records from before it was noticed.
 			pos.Offset = bounds[p].Start
-			l.job.log.Warn("a partition was added: records of a key may come from two partitions around it, order per key is not given across the change",
-				"partition", record.TopicPartition{Topic: topic, Partition: p}.String())
+			l.job.warnPartition(record.TopicPartition{Topic: topic, Partition: p}, pos.Offset)
 		}
 		pos.Ended = pos.Stop >= 0 && pos.Offset >= pos.Stop
 		l.starts = append(l.starts, sourceStart{source: s, pos: pos})
@@ -171,7 +171,7 @@ func (l *life) resolveOnce(ctx context.Context, what string, p topology.Position
 	if first := l.job.latest[id]; p.Kind == "latest" && len(first) == len(bounds) {
 		return first, nil
 	}
-	out, err := l.resolve(ctx, p, group, info.Name, bounds)
+	out, err := l.resolve(ctx, what, p, group, info.Name, bounds)
 	if err == nil && p.Kind == "latest" {
 		l.job.latest[id] = out
 	}
@@ -180,7 +180,7 @@ func (l *life) resolveOnce(ctx context.Context, what string, p topology.Position
 
 // resolve turns a start or stop into offsets, one for each partition; -1 is no
 // stop.
-func (l *life) resolve(ctx context.Context, p topology.Position, group, topic string, bounds []record.Bounds) ([]record.Offset, error) {
+func (l *life) resolve(ctx context.Context, what string, p topology.Position, group, topic string, bounds []record.Bounds) ([]record.Offset, error) {
 	out := make([]record.Offset, len(bounds))
 	for i, b := range bounds {
 		switch p.Kind {
@@ -188,16 +188,13 @@ func (l *life) resolve(ctx context.Context, p topology.Position, group, topic st
 			out[i] = b.End
 		case "never", "":
 			out[i] = -1
-		case "offsets":
-			out[i] = b.Start
-			if o, ok := p.Offsets[int32(i)]; ok {
-				out[i] = o
-			}
 		default:
 			out[i] = b.Start
 		}
 	}
 	switch p.Kind {
+	case "offsets":
+		return offsetsOf(p, what, topic, bounds)
 	case "timestamp":
 		return l.client.Log.OffsetsAt(ctx, topic, p.Time)
 	case "group":
@@ -209,6 +206,33 @@ func (l *life) resolve(ctx context.Context, p topology.Position, group, topic st
 			if o, ok := offsets[record.TopicPartition{Topic: topic, Partition: int32(i)}]; ok {
 				out[i] = o.Offset
 			}
+		}
+	}
+	return out, nil
+}
+
+// offsetsOf are written offsets. A partition that is not named begins at its
+// beginning, and stops at the end that it has now.
+func offsetsOf(p topology.Position, what, topic string, bounds []record.Bounds) ([]record.Offset, error) {
+	out := make([]record.Offset, len(bounds))
+	stop := strings.HasPrefix(what, "stop")
+	for i, b := range bounds {
+		o, named := p.Offsets[int32(i)]
+		switch {
+		case named && !stop && (o < b.Start || o > b.End):
+			return nil, refuse(5, fmt.Sprintf("write an offset from %d to %d", b.Start, b.End),
+				"%s: %s/%d has no offset %d", what, topic, i, o)
+		case named:
+			out[i] = o
+		case stop:
+			out[i] = b.End
+		default:
+			out[i] = b.Start
+		}
+	}
+	for number := range p.Offsets {
+		if int(number) >= len(bounds) {
+			return nil, refuse(5, fmt.Sprintf("its partitions are 0 to %d", len(bounds)-1), "%s: %s has no partition %d", what, topic, number)
 		}
 	}
 	return out, nil

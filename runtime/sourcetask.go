@@ -47,6 +47,7 @@ type sourceTask struct {
 	holder  atomic.Int32 // partition that holds the watermark back, -1 none
 	feed    feed         // generate and stdin; nil for Kafka
 	work    work         // the run of records under way
+	limit   *rateLimit   // rate_limit; nil is none
 }
 
 // work is a run of fetched records and how far the task is in it.
@@ -123,7 +124,10 @@ func (t *sourceTask) turn() (progressed bool, err error) {
 		if m.kind != messageFetched {
 			return true, t.handle(m)
 		}
-		t.work = work{fetched: m.fetched, input: from, left: true}
+		t.work = work{fetched: m.fetched, input: t.partOf(from), left: true}
+	}
+	if t.limit != nil && t.limit.hold(t.life.job.clock()) > 0 {
+		return false, nil
 	}
 	return true, t.slice()
 }
@@ -133,6 +137,9 @@ const forever = time.Duration(1<<63 - 1)
 
 // pump lets a feed make records.
 func (t *sourceTask) pump(ctx context.Context) (wait time.Duration, err error) {
+	if t.work.left {
+		return t.limit.hold(t.life.job.clock()), nil
+	}
 	if t.feed == nil || t.stopped || t.ended {
 		return forever, nil
 	}
@@ -175,6 +182,8 @@ func (t *sourceTask) handle(m message) error {
 	switch m.kind {
 	case messageBarrier:
 		return t.checkpoint(m.epoch)
+	case messagePartition:
+		t.add(m.partition)
 	case messageStop:
 		// The event time of what was taken in still counts: what it closes is
 		// part of the work in flight.
@@ -204,8 +213,9 @@ func (t *sourceTask) slice() error {
 		}
 	}
 	t.env.Now = job.nowNanos()
-	want := min(sliceRecords, w.fetched.Records.Len()-w.next)
+	want := t.limit.most(min(sliceRecords, w.fetched.Records.Len()-w.next))
 	admitted := job.admit(want)
+	t.limit.take(admitted)
 	if err := t.takeIn(w, p, w.next+admitted); err != nil {
 		return err
 	}
@@ -298,6 +308,7 @@ func (t *sourceTask) tick() error {
 	if t.stopped {
 		return nil
 	}
+	t.keepActive()
 	w, idle := t.marks.Current(job.now())
 	if idle {
 		if !t.idle {

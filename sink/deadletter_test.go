@@ -116,4 +116,3 @@ func TestDeadLetterOfARow(t *testing.T) {
 		}
 	}
 }
-

@@ -221,6 +221,10 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 	if s.UID == "" {
 		s.UID = "source:" + name
 	}
+	if s.Stop.Kind == "never" { // else what there is to read is fixed
+		s.PartitionDiscovery = v.dur("partition_discovery")
+	}
+	s.RateLimit = v.floatOf("rate_limit")
 	if s.Group == "" {
 		s.Group = "kstream-" + l.spec.Name
 	}

@@ -195,6 +195,9 @@ type SourceSpec struct {
 	Watermark   WatermarkSpec
 	OnError     OnErrorSpec
 	Parallelism int
+
+	PartitionDiscovery time.Duration // 0: new partitions are found at start only
+	RateLimit          float64       // records per second, 0 is none
 }
 
 // Position is a start or a stop. Kind: earliest, latest, never, group,

@@ -120,6 +120,14 @@ func (c *Consumer) offsets(positions []record.Position) map[string]map[int32]kgo
 	return out
 }
 
+// Add reads further partitions, from given positions on.
+func (c *Consumer) Add(positions []record.Position) {
+	c.mu.Lock()
+	offsets := c.offsets(positions)
+	c.mu.Unlock()
+	c.client.AddConsumePartitions(offsets)
+}
+
 // Pause stops fetching partitions for good: what the client has buffered of them
 // is thrown away.
 func (c *Consumer) Pause(partitions []record.TopicPartition) {
