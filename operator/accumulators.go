@@ -31,6 +31,8 @@ import (
 //	  first, last              time 8, seen 1, cell
 //	  count_distinct           n 8
 //	  collect                  n 8
+//	  reduce                   newest event time 8, seen 1, a scalar for each
+//	                           field whose static type has a fixed size
 //	             at least 1 byte
 //
 //	scalar   kind 1 (0 is null), decimal places 1, number 8
@@ -45,6 +47,8 @@ import (
 //	                       whose members must be counted once
 //	  collect              rest = the element's number 8, big-endian;
 //	                       value = codec.AppendValue
+//	  reduce               rest empty; value = codec.AppendValue of each other
+//	                       field, one behind the other
 //
 // The parts that need entries of their own are numbered in the order of the
 // calls. Encoded keys are prefix-free, so no entry of one key is taken for one
@@ -110,6 +114,14 @@ func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 		a.size += size
 		for _, p := range k.Args {
 			a.evals = append(a.evals, p.Eval)
+		}
+	}
+	if r := b.node.Aggregate.Reduce; r != nil {
+		acc, size := layout.newReduce(r, c.Slots)
+		a.calls = append(a.calls, call{acc: acc, off: a.size, end: a.size + size, arguments: len(r.Fields)})
+		a.size += size
+		for _, f := range r.Fields {
+			a.evals = append(a.evals, f.New.Eval)
 		}
 	}
 	if layout.next > 255 {

@@ -69,12 +69,24 @@ func (c *Chain) build(n *topology.Node, env *Env) (step, error) {
 			return nil, err
 		}
 	}
-	if w, ok := s.(*windowed); ok {
-		if w.late, err = c.buildAll(n.Late, env); err != nil {
-			return nil, err
+	return s, c.buildOutputs(n, s, env)
+}
+
+// buildOutputs makes what stands behind an operator beside its results.
+func (c *Chain) buildOutputs(n *topology.Node, s step, env *Env) (err error) {
+	switch s := s.(type) {
+	case *windowed:
+		s.late, err = c.buildAll(n.Late, env)
+	case *split:
+		for _, route := range n.Routes {
+			out, err := c.buildAll(route, env)
+			if err != nil {
+				return err
+			}
+			s.outs = append(s.outs, out)
 		}
 	}
-	return s, nil
+	return err
 }
 
 // operator is the switch over the closed set.
@@ -92,6 +104,10 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		return newExchange(b)
 	case topology.NodeLog:
 		return newLog(b), nil
+	case topology.NodeCheck:
+		return newCheck(b), nil
+	case topology.NodeSplit:
+		return newSplit(b), nil
 	case topology.NodeAggregate:
 		acc, err := c.newAccumulators(b, false)
 		if err != nil {

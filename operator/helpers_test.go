@@ -192,6 +192,10 @@ func then(n *topology.Node, next ...*topology.Node) *topology.Node {
 	return n
 }
 
+func checkNode(cond *expr.Program) *topology.Node {
+	return &topology.Node{UID: "s/check", Kind: topology.NodeCheck, Check: []topology.Check{{Name: "first", Cond: cond}}}
+}
+
 // aggregateNode makes an aggregate or, with a window, a windowed one. Output i
 // is call i, in slot at+i.
 func aggregateNode(at int, emit string, w *topology.Window, calls ...expr.AggregateCall) *topology.Node {

@@ -30,6 +30,15 @@ func scalar(k record.Kind, places uint8, n int64) record.Value {
 	return record.Null
 }
 
+// isScalar reports whether values of a kind are made by scalar.
+func isScalar(k record.Kind) bool {
+	switch k {
+	case record.KindString, record.KindBytes, record.KindList, record.KindObject, record.KindJSON:
+		return false
+	}
+	return true
+}
+
 // fixedSize reports whether all values of a type are scalars.
 func fixedSize(t record.Type) bool {
 	switch t.Kind {

@@ -133,7 +133,7 @@ func (l *life) warnDrained(r *checkpoint.Record) {
 
 func hasWindow(nodes []*topology.Node) bool {
 	return slices.ContainsFunc(nodes, func(n *topology.Node) bool {
-		return n.Window != nil || hasWindow(n.Next) || hasWindow(n.Late)
+		return n.Window != nil || slices.ContainsFunc(n.Below(), hasWindow)
 	})
 }
 

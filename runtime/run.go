@@ -280,10 +280,8 @@ func (j *Job) startsEmpty(c *topology.Chain) bool {
 					kept++
 				}
 			}
-			walk(n.Next)
-			walk(n.Late)
-			if n.Bad != nil {
-				walk(n.Bad.Next)
+			for _, below := range n.Below() {
+				walk(below)
 			}
 		}
 	}

@@ -290,6 +290,9 @@ func prune(nodes []*Node) []*Node {
 	for _, n := range nodes {
 		n.Next = prune(n.Next)
 		n.Late = prune(n.Late)
+		for i := range n.Routes {
+			n.Routes[i] = prune(n.Routes[i])
+		}
 		if n.Bad != nil {
 			n.Bad.Next = prune(n.Bad.Next)
 		}

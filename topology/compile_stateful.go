@@ -47,7 +47,7 @@ func (c *compiler) flatMap(cur *cursor, st *StepSpec, node Node) {
 	cur.use(reshape(inner, out))
 }
 
-// aggregate compiles an aggregate step, windowed if window is not nil.
+// aggregate compiles an aggregate or reduce step, windowed if window is not nil.
 func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, node Node) {
 	if !cur.layout.key.keyed {
 		c.single(cur, s)
@@ -69,7 +69,12 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 		emit = st.Emit
 	}
 	node.Aggregate = &Aggregate{Emit: emit}
-	out := c.aggregateFields(st, node.Aggregate, in, inside)
+	var out *layout
+	if st.Reduce != nil {
+		out = c.reduce(st, node.Aggregate, in)
+	} else {
+		out = c.aggregateFields(st, node.Aggregate, in, inside)
+	}
 	node.State = &State{Op: st.Op, Layout: stateLayout, KeyType: in.key.typ}
 	node.State.Finger = finger(&node)
 	cur.attach(&node)
@@ -164,6 +169,11 @@ func finger(n *Node) string {
 	fmt.Fprintf(&b, "%s key=%s", n.State.Op, n.State.KeyType)
 	if w := n.Window; w != nil {
 		fmt.Fprintf(&b, " window=%d/%d+%d", w.Size, w.Slide, w.Offset)
+	}
+	if r := n.Aggregate.Reduce; r != nil {
+		for _, f := range r.Fields {
+			fmt.Fprintf(&b, " %s:%s", f.Name, f.Type)
+		}
 	}
 	for _, call := range n.Aggregate.Calls {
 		fmt.Fprintf(&b, " %s", call.Text)

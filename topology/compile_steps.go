@@ -29,7 +29,9 @@ func (c *compiler) stream(s *StreamSpec) {
 			cur.layout = cur.layout.clone()
 		}
 	}
-	c.taps[s.Name] = cur
+	if s.split() == nil {
+		c.taps[s.Name] = cur
+	}
 }
 
 // input is the place a stream or sink begins at: the one it reads, or behind an
@@ -141,7 +143,11 @@ func (c *compiler) step(cur *cursor, s *StreamSpec, st, window *StepSpec) {
 		c.partition(cur, s, st)
 	case st.Log != nil:
 		c.logStep(cur, st, node, when)
-	case st.Aggregate != nil:
+	case st.Check != nil:
+		c.check(cur, st, node, when)
+	case st.Split != nil:
+		c.split(cur, s, st, node)
+	case st.Aggregate != nil, st.Reduce != nil:
 		c.aggregate(cur, s, st, window, node)
 	}
 }

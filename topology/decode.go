@@ -383,11 +383,34 @@ func decodeOperator(st *StepSpec, op *value) {
 		} else {
 			st.Log.Message = *op.template
 		}
+	case "check":
+		st.Check = namedExprs(op)
+	case "split":
+		st.Split = decodeSplit(op)
 	case "window":
 		st.Window = decodeWindow(op)
 	case "aggregate":
 		st.Aggregate = op.named
+	case "reduce":
+		st.Reduce = op.body
 	}
+}
+
+func namedExprs(v *value) []NamedExpr {
+	var out []NamedExpr
+	for _, m := range v.members {
+		out = append(out, NamedExpr{Name: m.name, At: m.keyAt, Expr: m.expr})
+	}
+	return out
+}
+
+func decodeSplit(v *value) *SplitSpec {
+	other := v.get("else")
+	s := &SplitSpec{Routes: namedExprs(v.get("routes")), All: v.str("match") == "all", ElseAt: other.at, ElseKind: other.text}
+	if !other.isWord {
+		s.Else, s.ElseKind = other.text, "output"
+	}
+	return s
 }
 
 func namedNames(v *value) []NamedName {

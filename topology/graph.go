@@ -98,6 +98,10 @@ func (st *StepSpec) summary() string {
 	switch {
 	case st.KeyBy != nil:
 		return text + "(" + st.KeyBy.summary() + ")"
+	case st.Check != nil:
+		return text + "(" + strings.Join(fieldNames(st.Check), ", ") + ")"
+	case st.Split != nil:
+		return text + "(" + strings.Join(st.Split.Outputs(), ", ") + ")"
 	case st.Window != nil:
 		w := st.Window
 		if w.Kind == "sliding" {

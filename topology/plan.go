@@ -116,6 +116,8 @@ const (
 	NodeKey
 	NodeExchange
 	NodeLog
+	NodeCheck
+	NodeSplit
 	NodeAggregate
 	NodeWindow
 	NodeSink
@@ -135,15 +137,18 @@ type Node struct {
 	Key       *Key
 	Exchange  *ExchangeEnd
 	Log       *Log
+	Check     []Check
+	Split     *Split
 	State     *State     // of nodes with state
 	Aggregate *Aggregate // of NodeAggregate and NodeWindow
 	Window    *Window    // of NodeWindow
 	Sink      *Sink
 	Encode    *Encode // of NodeSink: how this chain's rows become the sink's records
 
-	Next []*Node // who takes the results, in order
-	Late []*Node // NodeWindow: who takes late rows
-	Bad  *ErrorOutput
+	Next   []*Node   // who takes the results, in order
+	Late   []*Node   // NodeWindow: who takes late rows
+	Routes [][]*Node // NodeSplit: who takes the rows of each output; Next is empty
+	Bad    *ErrorOutput
 	// Dead is how a dead letter shows rows that are no record that was read:
 	// generated ones, and results of stateful nodes. Nil where all are.
 	Dead *ValueEncode
@@ -181,6 +186,30 @@ type Log struct {
 	Every time.Duration
 }
 
+// Below are all lists of nodes that take rows of n.
+func (n *Node) Below() [][]*Node {
+	below := append([][]*Node{n.Next, n.Late}, n.Routes...)
+	if n.Bad != nil {
+		below = append(below, n.Bad.Next)
+	}
+	return below
+}
+
+// Check is a condition that must hold, and its name.
+type Check struct {
+	Name string
+	Cond *expr.Program
+}
+
+// Split sends rows to outputs by conditions. The output of what matches none
+// stands behind those of the conditions.
+type Split struct {
+	Names []string // of the outputs
+	Conds []*expr.Program
+	All   bool // all that match, not only the first
+	Fail  bool // what matches none is an error
+}
+
 // Aggregate is the accumulators of a step and the columns made of them. The
 // results of Calls are Env.Acc; call i has Acc == i.
 type Aggregate struct {
@@ -188,6 +217,26 @@ type Aggregate struct {
 	Names   []string // output fields, for inspection
 	Outputs []Assign
 	Emit    string // append | update
+	Reduce  *Reduce
+}
+
+// Reduce is the accumulator of a reduce step, in place of Calls and Outputs.
+// Every field of the value has a slot: new values are put there before the
+// programs run, and results when they are passed on.
+type Reduce struct {
+	Fields []ReduceField
+	Key    bool // $key is read
+}
+
+// ReduceField is one field of the value, or the value as a whole.
+type ReduceField struct {
+	Name string // "" is the whole
+	Type record.Type
+	Slot int
+	New  *expr.Program // the field of the new record
+	// Next is the field of both, which reads the accumulator as Env.Acc; nil
+	// takes the new value.
+	Next *expr.Program
 }
 
 // State is what a checkpoint keeps of a stateful node, to compare it with the

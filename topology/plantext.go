@@ -104,6 +104,12 @@ func (n *Node) text(b *strings.Builder, indent string) {
 		b.WriteString(indent + "  late:\n")
 		late.text(b, indent+"    ")
 	}
+	for i, route := range n.Routes {
+		b.WriteString(indent + "  " + n.Split.Names[i] + ":\n")
+		for _, next := range route {
+			next.text(b, indent+"    ")
+		}
+	}
 	n.Bad.text(b, indent+"  ")
 }
 
@@ -132,6 +138,10 @@ func (n *Node) summary() string {
 		return fmt.Sprintf("to exchange %d %s: columns %v", n.Exchange.Exchange.ID, n.Exchange.Exchange.Kind, n.Exchange.Columns)
 	case NodeLog:
 		return "log " + n.UID
+	case NodeCheck:
+		return fmt.Sprintf("check %s: %s", n.UID, n.checkNames())
+	case NodeSplit:
+		return n.splitText()
 	case NodeAggregate, NodeWindow:
 		return n.aggregateText()
 	}
@@ -143,11 +153,50 @@ func (n *Node) aggregateText() string {
 	for _, c := range n.Aggregate.Calls {
 		calls = append(calls, callText(c))
 	}
-	text := fmt.Sprintf("aggregate %s: %s, emit %s", n.UID, strings.Join(calls, " "), n.Aggregate.Emit)
+	if n.Aggregate.Reduce != nil {
+		calls = n.Aggregate.Reduce.texts()
+	}
+	text := fmt.Sprintf("%s %s: %s, emit %s", n.State.Op, n.UID, strings.Join(calls, " "), n.Aggregate.Emit)
 	if w := n.Window; w != nil {
 		text = fmt.Sprintf("window %s/%s +%s, lateness %s, %s", msText(w.Size), msText(w.Slide), msText(w.Offset), msText(w.AllowedLateness), text)
 	}
 	return text
+}
+
+func (r *Reduce) texts() []string {
+	var out []string
+	for _, f := range r.Fields {
+		name := f.Name
+		if name == "" {
+			name = "$value"
+		}
+		if f.Next != nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (n *Node) checkNames() string {
+	var names []string
+	for _, c := range n.Check {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func (n *Node) splitText() string {
+	match, other := "first", "drop"
+	if n.Split.All {
+		match = "all"
+	}
+	switch {
+	case n.Split.Fail:
+		other = "fail"
+	case len(n.Split.Names) > len(n.Split.Conds):
+		other = n.Split.Names[len(n.Split.Conds)]
+	}
+	return fmt.Sprintf("split %s: match %s, else %s", n.UID, match, other)
 }
 
 func callText(c expr.AggregateCall) string { return c.Text }

@@ -144,9 +144,11 @@ func (g *graph) steps(s *StreamSpec) {
 		switch {
 		case st.Window != nil:
 			g.window(s, st, i)
-		case st.Aggregate != nil && st.Emit == "append" && (i == 0 || s.Steps[i-1].Window == nil):
+		case st.Split != nil:
+			g.split(s, st, i)
+		case st.stateful() && st.Emit == "append" && (i == 0 || s.Steps[i-1].Window == nil):
 			g.l.fail(st.EmitAt, "bad-value", path+"/emit", "without a window a result is never final",
-				"use update, or put a window before the aggregate")
+				"use update, or put a window before the "+st.Op)
 		}
 	}
 	g.parallel(s.Parallelism, s.At, "/streams/"+s.Name)
@@ -165,7 +167,7 @@ func (g *graph) window(s *StreamSpec, st *StepSpec, i int) {
 	case i+1 == len(s.Steps):
 		g.l.fail(st.At, "misplaced-step", path, "window must be followed by aggregate, reduce, fold or process; it is the last step",
 			"put an aggregate behind the window")
-	case s.Steps[i+1].Aggregate == nil:
+	case s.Steps[i+1].Aggregate == nil && s.Steps[i+1].Reduce == nil:
 		next := s.Steps[i+1].Op
 		hint := "put the " + next + " before the window"
 		if next == "window" {
@@ -177,13 +179,7 @@ func (g *graph) window(s *StreamSpec, st *StepSpec, i int) {
 	if st.Window.Late == "" {
 		return
 	}
-	for _, o := range g.outputs[s.Name] {
-		if o.name == st.Window.Late {
-			g.l.fail(st.Window.LateAt, "duplicate-name", path+"/window/late",
-				fmt.Sprintf("stream %s has two outputs named %s", quote(s.Name), quote(o.name)), fmt.Sprintf("the first is at line %d", o.at.Line))
-		}
-	}
-	g.outputs[s.Name] = append(g.outputs[s.Name], output{st.Window.Late, st.Window.LateAt, path + "/window/late", unreadLate})
+	g.output(s, output{st.Window.Late, st.Window.LateAt, path + "/window/late", unreadLate})
 }
 
 func (g *graph) windowValues(st *StepSpec) {
@@ -236,16 +232,21 @@ func (g *graph) reference(r Ref, path string, before []Ref) {
 		names = append(names, s.Name)
 	}
 	names = append(names, g.sinksWithOutputs(r.Name)...)
-	isStream := false
+	isStream, ends := false, []string(nil)
 	for _, s := range g.spec.Streams {
 		names = append(names, s.Name)
-		isStream = isStream || s.Name == r.Name
+		if s.Name == r.Name {
+			isStream, ends = true, endOutputs(s)
+		}
 	}
 	if !slices.Contains(names, r.Name) {
 		g.l.fail(r.At, "unknown-reference", path, "there is no source, table or stream "+quote(r.Name), suggestName(r.Name, names))
 		return
 	}
 	if r.Output == "" {
+		if ends != nil {
+			g.endsInSplit(r, path, ends)
+		}
 		if !g.isSource(r.Name) && !isStream {
 			g.l.fail(r.At, "unknown-reference", path, r.Name+" is a sink; only its output can be read",
 				"write "+r.Name+"."+g.outputs[r.Name][0].name)
@@ -358,7 +359,7 @@ func (g *graph) uids() {
 	}
 	for _, s := range g.spec.Streams {
 		for _, st := range s.Steps {
-			if st.Aggregate != nil {
+			if st.stateful() {
 				claim(st.UID, st.At, "/"+st.Path, owner{st.At.Line, s.Name, "a step of stream " + quote(s.Name)})
 			}
 		}

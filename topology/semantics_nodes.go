@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -79,7 +80,7 @@ func (l *loader) changelogs() {
 		for _, r := range s.From {
 			if up := byName[r.Name]; up != nil {
 				visit(up)
-				if changes[r.Name] && r.Output == "" {
+				if changes[r.Name] && (r.Output == "" || slices.Contains(endOutputs(up), r.Output)) {
 					changelog = r.Name
 				}
 			}
@@ -89,7 +90,10 @@ func (l *loader) changelogs() {
 			case st.Window != nil && changelog != "":
 				l.fail(st.At, "misplaced-step", "/"+st.Path, "window needs final records, "+changelog+" is a changelog",
 					"let the aggregate before it emit append, or do without the window")
-			case st.Aggregate != nil:
+			case st.Reduce != nil && changelog != "":
+				l.fail(st.At, "misplaced-step", "/"+st.Path, st.Op+" needs final records, "+changelog+" is a changelog",
+					"let the aggregate before it emit append, or do without "+st.Op)
+			case st.stateful():
 				windowed := i > 0 && s.Steps[i-1].Window != nil
 				if changelog != "" && !windowed {
 					l.fail(st.At, "reserved", "/"+st.Path, "an aggregate over a changelog is not built yet",
@@ -166,6 +170,9 @@ func (l *loader) ambiguousNames() {
 			}
 			in = l.stepNames(st, in)
 		}
+		for _, o := range endOutputs(s) {
+			flows[s.Name+"."+o] = in
+		}
 		flows[s.Name] = in
 		return flows[r.text()]
 	}
@@ -230,6 +237,8 @@ func (l *loader) stepNames(st *StepSpec, in nameFlow) nameFlow {
 	case st.Aggregate != nil:
 		l.ambiguousFields(st.Aggregate, in)
 		return closedFlow(fieldNames(st.Aggregate)...)
+	case st.Reduce != nil:
+		l.ambiguousBody(st.Reduce, in.with("acc"))
 	case st.Project != nil:
 		out := nameFlow{}
 		for _, f := range st.Project {

@@ -283,8 +283,11 @@ type StepSpec struct {
 	KeyBy     *Keys
 	Partition *PartitionSpec
 	Log       *LogStepSpec
+	Check     []NamedExpr
+	Split     *SplitSpec
 	Window    *WindowSpec
 	Aggregate []NamedExpr
+	Reduce    *Body
 }
 
 // NamedName is a field name as an item of project or drop.
@@ -321,6 +324,39 @@ type LogStepSpec struct {
 	Level   string
 	Every   time.Duration
 }
+
+// SplitSpec sends records to outputs. Else is the output of what matches no
+// route; ElseKind is output, drop or fail.
+type SplitSpec struct {
+	Routes   []NamedExpr
+	Else     string
+	ElseKind string
+	ElseAt   Span
+	All      bool
+}
+
+// Outputs are the names of the outputs, in the order of the file.
+func (s *SplitSpec) Outputs() []string {
+	var names []string
+	for _, r := range s.Routes {
+		names = append(names, r.Name)
+	}
+	if s.ElseKind == "output" {
+		names = append(names, s.Else)
+	}
+	return names
+}
+
+// split is the split a stream ends in, nil if it does not.
+func (s *StreamSpec) split() *SplitSpec {
+	if len(s.Steps) == 0 {
+		return nil
+	}
+	return s.Steps[len(s.Steps)-1].Split
+}
+
+// stateful reports whether the step keeps state.
+func (st *StepSpec) stateful() bool { return st.Aggregate != nil || st.Reduce != nil }
 
 // Template is text with {expr} holes: Text[0] Holes[0] Text[1] … Text[n].
 type Template struct {
