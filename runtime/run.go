@@ -310,10 +310,12 @@ func (b *build) sourceTask(c *topology.Chain, subtask int) error {
 		}
 	}
 	switch {
-	case spec.Generate != nil:
-		g := &generateFeed{t: t, gen: source.NewGenerator(c.Source, o), rate: spec.Generate.Rate,
-			began: job.clock(), first: int64(t.parts[0].Offset)}
-		t.feed = g
+	case spec.Generate != nil || spec.Nexmark != nil:
+		f, err := b.makeFeed(t, o)
+		if err != nil {
+			return err
+		}
+		t.feed = f
 	case spec.Stdin:
 		t.decoder = source.NewDecoder(c.Source, o)
 		job.stdin.start()

@@ -390,65 +390,6 @@ func (t *sourceTask) checkpoint(n checkpoint.Epoch) error {
 	return t.barrier(n, positions, moved)
 }
 
-// generateFeed makes the records of a generate source, at its rate.
-type generateFeed struct {
-	t     *sourceTask
-	gen   *source.Generator
-	rate  float64
-	began time.Time
-	first int64
-}
-
-// generateMax is how many records are made between two looks at the inbox.
-const generateMax = 512
-
-func (g *generateFeed) ready() <-chan struct{} { return nil }
-
-func (g *generateFeed) next(context.Context) (time.Duration, bool, error) {
-	t, p := g.t, g.t.parts[0]
-	n := int64(p.Offset)
-	due := n + generateMax
-	if g.rate > 0 {
-		made := g.first + int64(t.life.job.clock().Sub(g.began).Seconds()*g.rate)
-		due = min(due, made)
-	}
-	count := 0
-	admitted := true
-	for ; n < due && !g.gen.Ended(n); n++ {
-		if admitted = t.life.job.admit(1) == 1; !admitted {
-			break
-		}
-		count++
-		t.arena.Reset()
-		ok, err := g.gen.Generate(n, &t.row)
-		if err != nil {
-			return 0, false, err
-		}
-		p.Offset = record.Offset(n + 1)
-		if !ok {
-			continue
-		}
-		t.marks.Observe(0, t.row.Time)
-		if err := t.op.Process(&t.row); err != nil {
-			return 0, false, err
-		}
-	}
-	if count > 0 {
-		t.taken(count)
-		t.marks.Active(0, t.life.job.now())
-	}
-	switch {
-	case g.gen.Ended(n):
-		return 0, true, nil
-	case !admitted:
-		return forever, false, nil // the stop is on its way
-	}
-	if n < due || g.rate == 0 {
-		return 0, false, nil
-	}
-	return max(time.Millisecond, time.Duration(float64(time.Second)/g.rate)), false, nil
-}
-
 // stdinFeed takes the lines of standard input. It cannot be read again: after a
 // restart it goes on with the next line.
 type stdinFeed struct {

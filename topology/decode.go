@@ -237,6 +237,8 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 		}
 	case "stdin":
 		s.Stdin = true
+	case "nexmark":
+		decodeNexmark(c, s)
 	case "generate":
 		s.Generate = &GenerateSpec{
 			Count: int64(c.limit("count")), Seed: c.num("seed"), Key: c.exprOf("key"), Record: *c.bodyOf("record"),

@@ -97,14 +97,14 @@ var readingSources = []string{"topic", "topics", "stdin"}
 
 var sourceFields = &object{
 	name: "source", oneOf: choiceOne,
-	doc: "A source has exactly one of `topic`, `topics`, `generate` and `stdin`.",
+	doc: "A source has exactly one of `topic`, `topics`, `generate`, `nexmark` and `stdin`.",
 	fields: []field{
 		{name: "topic", shape: scalarOf(kindTopic), variant: true, doc: "One Kafka topic.", example: "topic: orders"},
 		{name: "topics", shape: listOf(scalarOf(kindTopic)), variant: true, doc: "Several Kafka topics.", example: "topics: [orders-eu, orders-us]"},
 		reservedVariant("topic_pattern"), reservedVariant("file"),
 		{name: "stdin", shape: objectOf(&object{name: "source.stdin"}), variant: true, doc: "One record per line. Lines taken in but not committed are lost in a crash.", example: "stdin: {}"},
 		{name: "generate", shape: objectOf(generateFields), variant: true, doc: "Makes records, the same ones in every run.", example: "generate: {rate: 100/s, record: {id: $n}}"},
-		reservedVariant("nexmark"),
+		{name: "nexmark", shape: objectOf(nexmarkFields), variant: true, doc: "Makes the events of the Nexmark benchmark.", example: "nexmark: {count: 1000000, seed: 1}"},
 		reserved("connection"),
 		{name: "group", shape: scalarOf(kindText), only: topicSources, defDoc: "`kstream-<name>`", doc: "Consumer group in which offsets are committed, to show the lag to other tools."},
 		{name: "start", shape: startShape, only: topicSources, def: "earliest", doc: "Where to begin without a checkpoint. `group`: committed offsets, then earliest.", example: "start: {timestamp: 2026-01-01T00:00:00Z}"},

@@ -63,6 +63,8 @@ func (s *Source) text(b *strings.Builder) {
 	switch {
 	case spec.Generate != nil:
 		fmt.Fprintf(b, "  source %s: generate, %d fields\n", spec.Name, len(s.Assign))
+	case spec.Nexmark != nil:
+		fmt.Fprintf(b, "  source %s: nexmark, %s\n", spec.Name, s.scanText())
 	case spec.Stdin:
 		fmt.Fprintf(b, "  source %s: stdin, %s\n", spec.Name, spec.Format.Kind)
 	default:

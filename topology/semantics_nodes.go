@@ -30,6 +30,7 @@ func (l *loader) sourceRules() {
 				l.fail(m.get("offsets").keyAt, "conflicting-fields", v.path+"/"+p+"/offsets", "offsets do not say of which topic they are", "use `topic`, or a timestamp")
 			}
 		}
+		l.nexmarkRules(s, v)
 		seen := map[string]bool{}
 		if m := v.get("topics"); m != nil {
 			for _, t := range m.members {

@@ -173,7 +173,8 @@ type LogSpec struct {
 	Level, Format string
 }
 
-// SourceSpec is one source. Exactly one of Topics, Generate, Stdin is set.
+// SourceSpec is one source. Exactly one of Topics, Generate, Nexmark, Stdin is
+// set.
 type SourceSpec struct {
 	Name string
 	At   Span
@@ -181,6 +182,7 @@ type SourceSpec struct {
 
 	Topics   []string
 	Generate *GenerateSpec
+	Nexmark  *NexmarkSpec
 	Stdin    bool
 
 	Group       string

@@ -78,6 +78,7 @@ process runs the job · 7 no such job, savepoint or key · 130, 143 killed by a 
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
 		savepointCommand(), restoreCommand())
+	root.AddCommand(nexmarkCommand())
 	return root
 }
 
