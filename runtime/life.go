@@ -56,6 +56,7 @@ type life struct {
 	acks      chan ack
 	endedLeft atomic.Int32
 	stdoutMu  sync.Mutex
+	named     namedTopics
 
 	// of the epoch under way, owned by the coordinator
 	collected    map[*taskCore]*frozen

@@ -201,10 +201,16 @@ func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, 
 		return b.stdout(enc, spec.Stdout), nil
 	}
 	partitions := b.life.topics[spec.Topic].Partitions
+	named := map[string]int32{}
 	return func(row *record.Row) error {
 		m, err := enc.Encode(row)
 		if err != nil {
 			return err
+		}
+		if spec.Holes != nil {
+			if partitions, err = b.life.partitionsOf(spec, named, m.Topic); err != nil {
+				return err
+			}
 		}
 		if err := enc.Partition(row, partitions); err != nil {
 			return err

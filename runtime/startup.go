@@ -202,7 +202,7 @@ func (l *life) warn() {
 		}
 	}
 	for _, s := range j.plan.Sinks {
-		outputs = outputs || s.Spec.Topic != ""
+		outputs = outputs || s.Spec.TopicText != ""
 	}
 	if outputs {
 		j.log.Info("results are exactly once for readers with isolation.level=read_committed")
@@ -213,7 +213,7 @@ func (l *life) warn() {
 // partition to go to.
 func (l *life) checkPartitions() error {
 	for _, s := range l.job.plan.Sinks {
-		if s.Spec.Partition.Kind != "source_partition" {
+		if s.Spec.Partition.Kind != "source_partition" || s.Spec.Topic == "" {
 			continue
 		}
 		out := l.topics[s.Spec.Topic].Partitions

@@ -35,6 +35,9 @@ type Encoder struct {
 	msg     record.Message
 	headers []record.Header
 	chooser chooser
+
+	name   []byte            // of the topic
+	topics map[string]string // names made before, so that none is made twice
 }
 
 // NewEncoder makes the encoder of a sink node; env is that of its chain.
@@ -89,6 +92,11 @@ func (e *Encoder) Encode(row *record.Row) (*record.Message, error) {
 	}
 	if err := e.timestamp(); err != nil {
 		return nil, err
+	}
+	if e.enc.Holes != nil {
+		if err := e.chooseTopic(); err != nil {
+			return nil, err
+		}
 	}
 	// The buffer has its final place only now.
 	if !nullKey {

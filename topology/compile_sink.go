@@ -29,7 +29,7 @@ func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
 	if c.spec.Short {
 		path = "sink"
 	}
-	enc := &Encode{Topic: s.Topic}
+	enc := &Encode{Topic: s.Topic, Holes: c.topicHoles(s, path, cur.layout)}
 	c.sinkKey(enc, s, path, cur.layout)
 	for _, h := range s.Headers {
 		enc.Headers = append(enc.Headers, HeaderEncode{Name: h.Name,
@@ -59,6 +59,18 @@ func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
 	node := &Node{Kind: NodeSink, UID: s.UID, At: s.At, OnError: s.OnError, Sink: sink, Encode: enc}
 	cur.attach(node)
 	node.in = in // what fails here is the record, not the value made of it
+}
+
+// topicHoles compiles the holes of a topic.
+func (c *compiler) topicHoles(s *SinkSpec, path string, l *layout) *TopicHoles {
+	if s.Holes == nil {
+		return nil
+	}
+	out := &TopicHoles{Text: s.Holes.Text, Internal: c.spec.InternalTopics.Prefix + c.spec.Name + "."}
+	for _, h := range s.Holes.Holes {
+		out.Programs = append(out.Programs, c.compile(h, path+"/topic", l, expr.Want{Place: "topic"}))
+	}
+	return out
 }
 
 // sinkMode refuses append where the stream is a changelog with deletes, and an

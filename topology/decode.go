@@ -465,7 +465,10 @@ func (l *loader) decodeSink(v *value, name string) *SinkSpec {
 	s.Create = decodeCreate(v.get("create"))
 	switch c := v.variant(); c.name {
 	case "topic":
-		s.Topic = c.text
+		s.Topic, s.TopicText = c.template.Text[0], c.text
+		if len(c.template.Holes) > 0 {
+			s.Topic, s.Holes = "", c.template
+		}
 	case "stdout":
 		s.Stdout = &StdoutSpec{Pretty: c.flag("pretty"), Prefix: c.str("prefix")}
 	case "blackhole":

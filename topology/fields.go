@@ -32,6 +32,7 @@ const (
 	kindType    // a type expression
 	kindExpr
 	kindTemplate
+	kindTopicTemplate // a topic name that may have holes
 	kindVersion
 )
 

@@ -99,7 +99,7 @@ var sinkFields = &object{
 	doc: "A sink has exactly one of `topic`, `stdout` and `blackhole`.",
 	fields: []field{
 		{name: "from", shape: &shape{scalar: kindRef, list: scalarOf(kindRef)}, required: true, doc: "What is written; not in the short form.", example: "from: per_minute"},
-		{name: "topic", shape: scalarOf(kindTopic), variant: true, doc: "A Kafka topic; exactly once, in the transaction of the checkpoint.", example: "topic: out"},
+		{name: "topic", shape: scalarOf(kindTopicTemplate), variant: true, doc: "A Kafka topic; exactly once, in the transaction of the checkpoint. {expr} is a hole: each record says which topic it goes to; a null hole fails as `encode-failed`.", example: `topic: orders-{lower(region ?? "none")}`},
 		reservedVariant("file"),
 		{name: "stdout", shape: objectOf(&object{name: "sink.stdout", fields: []field{
 			{name: "pretty", shape: scalarOf(kindBool), def: "false", doc: "Indented JSON."},

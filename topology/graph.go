@@ -75,7 +75,7 @@ func (s *SinkSpec) place() string {
 	case s.Blackhole:
 		return "blackhole"
 	}
-	return s.Topic
+	return s.TopicText
 }
 
 func stepsText(s *StreamSpec) string {

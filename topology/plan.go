@@ -267,8 +267,17 @@ type Encode struct {
 	Key       *Key
 	Headers   []HeaderEncode
 	Timestamp *expr.Program // nil is $ts
-	Topic     string
+	Topic     string        // "" if Holes say it
+	Holes     *TopicHoles
 	By        *expr.Program // partition: {by: …}
+}
+
+// TopicHoles make the topic of each record: Text[0] Programs[0] Text[1] …
+type TopicHoles struct {
+	Text     []string
+	Programs []*expr.Program
+	// Internal begins the names of the job's own topics, which no record may name.
+	Internal string
 }
 
 // ValueEncode says what of the row is the value: an object of Fields (with the

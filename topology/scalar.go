@@ -15,6 +15,9 @@ func (l *loader) scalarValue(n *yaml.Node, s *shape, v *value) *value {
 	if s.scalar == kindTemplate {
 		return l.templateValue(n, v)
 	}
+	if s.scalar == kindTopicTemplate {
+		return l.topicTemplate(n, v)
+	}
 	e := l.expander(n, v)
 	if !l.expand(e) {
 		return nil
@@ -144,15 +147,34 @@ func boolHint(text string) string {
 }
 
 func (l *loader) topicName(v *value, shown string) bool {
-	if strings.Contains(v.text, "{") {
-		l.fail(v.at, "reserved", v.path, "a topic with holes is not built yet", "")
-		return false
-	}
 	if !isTopic(v.text) {
-		l.fail(v.at, "bad-value", v.path, quote(shown)+" is not a topic name", "letters, digits and . _ -, at most 249")
+		hint := topicHint
+		if strings.Contains(v.text, "{") {
+			hint = "only the topic of a sink may have holes"
+		}
+		l.fail(v.at, "bad-value", v.path, quote(shown)+" is not a topic name", hint)
 		return false
 	}
 	return true
+}
+
+const topicHint = "letters, digits and . _ -, at most 249"
+
+// topicTemplate reads a topic name that may have holes; without any it is text.
+func (l *loader) topicTemplate(n *yaml.Node, v *value) *value {
+	v = l.templateValue(n, v)
+	if v == nil {
+		return nil
+	}
+	fixed := strings.Join(v.template.Text, "")
+	if len(v.template.Holes) > 0 {
+		fixed += "x" // the least a hole is
+	}
+	if !isTopic(fixed) {
+		l.fail(v.at, "bad-value", v.path, quote(v.text)+" is not a topic name", topicHint)
+		return nil
+	}
+	return v
 }
 
 func (l *loader) address(v *value, text string) bool {

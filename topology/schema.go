@@ -221,7 +221,7 @@ func scalarSchema(s *shape) []any {
 		return pattern(patternField)
 	case kindTopic:
 		return []any{jsonObject{"type": "string", "pattern": "^(" + patternTopic + "|.*" + patternVariable + ".*)$"}}
-	case kindTemplate:
+	case kindTemplate, kindTopicTemplate:
 		return []any{jsonObject{"type": "string", "minLength": 1, "x-expr": "template"}}
 	}
 	return []any{jsonObject{"type": "string"}}

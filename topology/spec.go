@@ -383,7 +383,9 @@ type SinkSpec struct {
 	UID  string
 	From []Ref
 
-	Topic     string
+	Topic     string    // without holes
+	TopicText string    // as written
+	Holes     *Template // a topic that each record chooses; Topic is "" then
 	Stdout    *StdoutSpec
 	Blackhole bool
 

@@ -211,7 +211,7 @@ var kindNouns = map[kind]string{
 	kindText: "text", kindBool: "true or false", kindInt: "a whole number", kindFloat: "a number",
 	kindDuration: "a duration", kindMillis: "a duration", kindSize: "a size", kindRate: "a rate",
 	kindTimestamp: "a timestamp", kindName: "a name", kindJobName: "a name", kindUID: "a state id",
-	kindRef: "the name of a source or stream", kindField: "a field name", kindTopic: "a topic name",
+	kindRef: "the name of a source or stream", kindField: "a field name", kindTopic: "a topic name", kindTopicTemplate: "a topic name",
 	kindAddress: "an address host:port", kindBrokers: "addresses host:port", kindFile: "a file name",
 	kindType: "a type", kindExpr: "an expression", kindTemplate: "a text", kindVersion: "a version",
 }

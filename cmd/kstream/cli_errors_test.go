@@ -185,3 +185,44 @@ func TestBadRecords(t *testing.T) {
 		t.Errorf("good %d, nowhere %d, unread %d, divided by zero %d", good, nowhere, unread, divided)
 	}
 }
+
+// TestTopicsByRecord: records choose their topics; what is missing is made if
+// the sink says so, else it is the record's error.
+func TestTopicsByRecord(t *testing.T) {
+	u := newKafkaUser(t)
+	u.file("route.yaml", `version: 1
+name: route
+checkpoint: {interval: 100ms}
+dead_letter: {topic: dlq, create: {partitions: 1}}
+source: {topic: in, schema: {region: string, n: int}}
+sink: {topic: "out-{lower(region)}", create: {partitions: 2}, on_error: dead_letter}
+`)
+	u.cluster.topic("in", 1)
+	u.cluster.topic("out-eu", 1)
+	u.cluster.write("in", `{"region":"EU","n":1}`, `{"region":"US","n":2}`, `{"n":3}`, `{"region":"a/b","n":4}`, `{"region":"US","n":5}`)
+	u.do(0, "validate", "route.yaml", "--connect")
+	job := u.start(nil, "run", "route.yaml")
+	job.await(`"creating topic","topic":"out-us"`)
+	u.awaits("dlq", `{"n":3}`, `{"region":"a/b","n":4}`)
+	u.awaits("out-eu", `{"region":"EU","n":1}`)
+	u.awaits("out-us", `{"region":"US","n":2}`, `{"region":"US","n":5}`)
+	job.kill()
+	u.cluster.write("in", `{"region":"US","n":6}`)
+	u.file("route.yaml", string(u.bytes("route.yaml")), "topic: \"out-{lower(region)}\", create: {partitions: 2}", "topic: \"out-{lower(region)}\"")
+	u.cluster.write("in", `{"region":"new","n":7}`)
+	job = u.start(nil, "run", "route.yaml")
+	u.awaits("out-us", `{"region":"US","n":2}`, `{"region":"US","n":5}`, `{"region":"US","n":6}`)
+	u.awaits("dlq", `{"n":3}`, `{"region":"a/b","n":4}`, `{"region":"new","n":7}`)
+	job.stop()
+	u.file("route.yaml", string(u.bytes("route.yaml")), ", on_error: dead_letter", "", "name: route", "name: fails\nrestart: {fixed_delay: {attempts: 9, delay: 0s}}")
+	u.do(exitFailed, "run", "route.yaml").says("sink:sink: encode-failed: topic: a hole is null (in/0 offset 2)", "set on_error at sink:sink")
+}
+
+func (u *user) bytes(name string) []byte {
+	u.t.Helper()
+	text, err := os.ReadFile(u.path(name))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return text
+}

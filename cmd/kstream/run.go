@@ -254,6 +254,11 @@ func pipelineTopics(plan *topology.Plan) map[string]int32 {
 			topics[t] = embeddedPartitions
 		}
 	}
+	for _, s := range plan.Sinks {
+		if s.Spec.Holes != nil && s.Spec.Create == nil {
+			s.Spec.Create = &topology.CreateSpec{Partitions: embeddedPartitions}
+		}
+	}
 	for _, o := range plan.Outputs() {
 		topics[o.Topic] = embeddedPartitions
 		if c := o.Create; c != nil && c.Partitions > 0 {
@@ -267,7 +272,7 @@ func pipelineTopics(plan *topology.Plan) map[string]int32 {
 // broker in the process, the state is in a temporary directory.
 func (e *environment) dry(plan *topology.Plan, config kafka.Config, log *slog.Logger) error {
 	for _, s := range plan.Sinks {
-		s.Spec.Topic, s.Spec.Blackhole, s.Spec.Create = "", false, nil
+		s.Spec.Topic, s.Spec.TopicText, s.Spec.Holes, s.Spec.Blackhole, s.Spec.Create = "", "", nil, false, nil
 		if s.Spec.Stdout == nil {
 			s.Spec.Stdout = &topology.StdoutSpec{Prefix: s.Spec.Name + ": "}
 		}
