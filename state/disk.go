@@ -30,17 +30,23 @@ func (d *diskReader) close() error {
 	return err
 }
 
+// open makes the iterator if there is none.
+func (d *diskReader) open() (err error) {
+	if d.it != nil {
+		return nil
+	}
+	if err := d.db.usable(); err != nil {
+		return err
+	}
+	d.it, err = d.db.p.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	return d.db.damage(err)
+}
+
 // get is what is stored at a whole key, valid until the next call. The prefix
 // seek with filters on the last level too is what makes a miss cheap.
 func (d *diskReader) get(key []byte) (stored []byte, ok bool, err error) {
-	if d.it == nil {
-		if err := d.db.usable(); err != nil {
-			return nil, false, err
-		}
-		d.it, err = d.db.p.NewIter(&pebble.IterOptions{UseL6Filters: true})
-		if err != nil {
-			return nil, false, d.db.damage(err)
-		}
+	if err := d.open(); err != nil {
+		return nil, false, err
 	}
 	select {
 	case <-d.db.failed:

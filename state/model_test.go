@@ -389,6 +389,8 @@ func (p *program) run(w *world) {
 			w.namespaces()
 		case op < 51:
 			w.drop(p.addr().ns)
+			w.dropPrefixed(p.addr())
+			w.sweep(p.byte())
 		case op < 55:
 			if len(w.frozen) < 3 {
 				w.freeze()

@@ -56,6 +56,8 @@ type Table struct {
 	// next sweep is worth its time.
 	hand    int32
 	sweepAt int64
+	// sweepFrom is the address at which Sweep goes on; empty is the first.
+	sweepFrom []byte
 
 	keyBuf []byte
 }
