@@ -15,13 +15,13 @@ import (
 // of a window, one main entry of a fixed size that is changed in place, and for
 // what has no fixed size entries of its own beside it.
 //
-// # Bytes (layout 1)
+// # Bytes (layout 1; 2 without a window)
 //
 // All numbers are little-endian; a fresh entry is all zeros and means that
 // nothing was seen.
 //
 //	main entry   key = the encoded $key
-//	             [newest event time, 8 bytes]   only without a window
+//	             [newest event time, 8 bytes; end of the group, 8]   only without a window
 //	             the accumulators in the order of the calls:
 //	  count, count_if          n 8
 //	  sum, sum_if              scalar 10
@@ -61,7 +61,8 @@ type accumulators struct {
 	table   *state.Table
 	calls   []call
 	size    int
-	newest  bool                           // the main entry begins with the newest event time
+	newest  bool                           // the main entry begins with the newest event time, and when the group ends
+	expiry  *expiry                        // of state without a window
 	beside  bool                           // some accumulator has entries beside the main one
 	evals   []func(*expr.Env) record.Value // the arguments of all calls
 	args    []record.Value
@@ -100,7 +101,7 @@ type accumulator interface {
 func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 	a := &accumulators{base: b, newest: b.node.Kind == topology.NodeAggregate}
 	if a.newest {
-		a.size = 8
+		a.size = newestSize + expirySize
 	}
 	layout := parts{env: b.expr, panes: panes}
 	for _, k := range b.node.Aggregate.Calls {
@@ -137,6 +138,7 @@ func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	c.stateful = append(c.stateful, a.table)
+	a.expiry = c.expire(b, a.table, newestSize, a.beside, isMainKey)
 	a.at = place{table: a.table, arena: b.expr.Arena}
 	return a, nil
 }
@@ -149,6 +151,9 @@ func (a *accumulators) update(row *record.Row, ns int64) (main []byte, fresh boo
 	}
 	a.at.move(row.Group, ns, row.KeyBytes)
 	if a.beside {
+		if err := a.expiry.dropEnded(row.Group, ns, row.KeyBytes); err != nil {
+			return nil, false, a.wrap("drop expired state", err)
+		}
 		for i := range a.calls {
 			if err := a.calls[i].acc.load(&a.at, a.argsOf(i)); err != nil {
 				return nil, false, a.stateError(row, err)
@@ -159,6 +164,10 @@ func (a *accumulators) update(row *record.Row, ns int64) (main []byte, fresh boo
 	if err != nil {
 		return nil, false, a.wrap("update state", err)
 	}
+	if !fresh && a.expiry.on() && a.expiry.ended(main) {
+		clear(main)
+		fresh = true
+	}
 	if err := a.add(main); err != nil {
 		if err := a.undo(row, ns, main, fresh); err != nil {
 			return nil, false, err
@@ -167,6 +176,7 @@ func (a *accumulators) update(row *record.Row, ns int64) (main []byte, fresh boo
 	}
 	if a.newest {
 		raise(main, row.Time, fresh)
+		a.expiry.renew(main)
 	}
 	if !a.beside {
 		return main, fresh, nil
@@ -325,6 +335,15 @@ func raise(main []byte, t record.Timestamp, fresh bool) {
 	if fresh || t > newestOf(main) {
 		binary.LittleEndian.PutUint64(main, uint64(t))
 	}
+}
+
+// newestSize is what the newest event time takes at the start of the main entry.
+const newestSize = 8
+
+// isMainKey reports whether the key of an entry is that of a main one.
+func isMainKey(key []byte) bool {
+	_, rest, err := codec.DecodeKey(key)
+	return err == nil && len(rest) == 0
 }
 
 func newestOf(main []byte) record.Timestamp {

@@ -59,6 +59,7 @@ type Chain struct {
 	bad       []step // who takes what the source cannot read
 	bases     []*base
 	stateful  []*state.Table
+	expiring  []*expiry // those with a state_ttl
 	watermark record.Timestamp
 }
 

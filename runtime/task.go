@@ -65,6 +65,10 @@ func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosi
 		}
 	}
 	t.life.fail.before("frozen")
+	t.env.Now = t.life.job.nowNanos()
+	if err := t.op.Sweep(sweepEntries); err != nil {
+		return err
+	}
 	f.deltas = t.op.Freeze(uint64(n))
 	t.reportDirty()
 	t.life.fail.after("frozen")
@@ -85,6 +89,10 @@ func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosi
 	t.life.fail.after("changelog")
 	return t.life.acknowledge(ack{task: t, epoch: n, frozen: f})
 }
+
+// sweepEntries is how many entries of each operator are looked at per epoch for
+// having expired.
+const sweepEntries = 10_000
 
 // writeChangelog produces D(n), one record per changed key, into the partition
 // of its key group (E6). T(n) stays open until every task has acknowledged.

@@ -112,3 +112,36 @@ func TestSweepReadsMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDropPrefixedEverywhere: entries are found whether they are dirty, frozen,
+// applied, evicted or in two of these.
+func TestDropPrefixedEverywhere(t *testing.T) {
+	for _, memory := range []int64{0, 1} {
+		w := newWorld(t, memory)
+		at := func(key string) addr { return addr{3, 60_000, key} }
+		step := func(keys ...string) {
+			for _, k := range append(keys, "x"+keys[0]) {
+				w.put(at(k), "value of "+k)
+			}
+		}
+		step("a", "ab", "abc")
+		w.freeze()
+		w.apply()
+		step("abd", "b")
+		w.freeze()
+		step("abe", "aa")
+		w.put(at("abc"), "again")
+		w.dropPrefixed(at("ab"))
+		for _, k := range []string{"a", "ab", "abc", "abd", "b", "abe", "aa", "xa", "xabd", "xabe"} {
+			w.get(at(k))
+		}
+		w.freeze()
+		w.apply()
+		w.apply()
+		checkStore(t, w.db, w.now)
+		w.invariants()
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -11,6 +11,9 @@ import (
 // stateLayout is the version of the bytes that aggregates keep (docs/formats.md).
 const stateLayout = 1
 
+// groupLayout is the same of aggregates without a window.
+const groupLayout = 2
+
 // flatMap makes one row per element of a list.
 func (c *compiler) flatMap(cur *cursor, st *StepSpec, node Node) {
 	f, l := st.FlatMap, cur.layout
@@ -75,7 +78,10 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	} else {
 		out = c.aggregateFields(st, node.Aggregate, in, inside)
 	}
-	node.State = &State{Op: st.Op, Layout: stateLayout, KeyType: in.key.typ}
+	node.State = &State{Op: st.Op, Layout: groupLayout, KeyType: in.key.typ, TTL: st.TTL}
+	if window != nil {
+		node.State.Layout, node.State.TTL = stateLayout, TTL{}
+	}
 	node.State.Finger = finger(&node)
 	cur.attach(&node)
 	c.nodes[node.UID] = &node

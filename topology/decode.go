@@ -320,7 +320,9 @@ func (l *loader) decodeSteps(v *value, s *StreamSpec, onError *value) []*StepSpe
 	}
 	var out []*StepSpec
 	for _, m := range v.members {
-		out = append(out, decodeStep(m, s, onError))
+		st := decodeStep(m, s, onError)
+		st.TTL, st.TTLAt = decodeTTL(m.get("state_ttl"), l.defaults.get("state_ttl"))
+		out = append(out, st)
 	}
 	return out
 }
@@ -347,6 +349,21 @@ func decodeStep(v *value, s *StreamSpec, onError *value) *StepSpec {
 	}
 	decodeOperator(st, op)
 	return st
+}
+
+// decodeTTL: what the step says, else what holds for all of them.
+func decodeTTL(own, def *value) (ttl TTL, at Span) {
+	v := def
+	if own != nil {
+		v, at = own, own.keyAt
+	}
+	switch {
+	case v == nil || v.isWord:
+		return TTL{}, at
+	case v.isMap:
+		return TTL{Length: v.dur("ttl").Milliseconds(), OnRead: v.str("refresh") == "on_read_write"}, at
+	}
+	return TTL{Length: time.Duration(v.number).Milliseconds()}, at
 }
 
 func decodeOperator(st *StepSpec, op *value) {

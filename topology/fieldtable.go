@@ -88,7 +88,7 @@ var defaultsFields = &object{
 		{name: "watermark", shape: watermarkShape, doc: "Watermark of sources."},
 		{name: "on_error", shape: onErrorShape, doc: "What happens to records that fail."},
 		{name: "start", shape: startShape, doc: "Where sources start without a checkpoint."},
-		reserved("state_ttl"),
+		{name: "state_ttl", shape: stateTTLShape, defDoc: "none", doc: "How long stateful steps without a window keep state that is not used."},
 	},
 }
 

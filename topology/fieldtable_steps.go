@@ -30,8 +30,21 @@ var stepFields = &object{
 		{name: "on_error", shape: onErrorShape, defDoc: "of the stream", doc: "What happens to records that fail here."},
 		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of the stream", doc: "Subtasks; behind a key_by or partition."},
 		{name: "emit", shape: oneOf("append", "update", "-complete"), only: []string{"aggregate", "reduce"}, defDoc: "`append` with a window, else `update`", doc: "`append`: one final result per key and window, when it closes. `update`: results that a newer one may correct."},
-		reserved("emit_every"), reserved("state_ttl"), reserved("args"),
+		reserved("emit_every"),
+		{name: "state_ttl", shape: stateTTLShape, only: []string{"aggregate", "reduce"}, defDoc: "`defaults.state_ttl`, else none", doc: "How long state without a window is kept that is not used; of a key whose state has expired the next record is the first.", example: "state_ttl: 7d"},
+		reserved("args"),
 		{name: "description", shape: scalarOf(kindText), doc: "What the step is for."},
+	},
+}
+
+var stateTTLShape = &shape{scalar: kindMillis, min: 1e6, words: words("none"), object: stateTTLFields}
+
+var stateTTLFields = &object{
+	name: "state_ttl",
+	doc:  "Processing time; a duration alone is `ttl`. Nothing is emitted when state expires.",
+	fields: []field{
+		{name: "ttl", shape: number(kindMillis, 1e6, 0), required: true, doc: "How long.", example: "ttl: 7d"},
+		{name: "refresh", shape: oneOf("on_write", "on_read_write"), def: "on_write", doc: "What renews it."},
 	},
 }
 

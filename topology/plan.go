@@ -246,6 +246,14 @@ type State struct {
 	Layout  int    // version of the state layout
 	KeyType record.Type
 	Finger  string // the fingerprint text
+	TTL     TTL
+}
+
+// TTL is how long state is kept that is not used: milliseconds of processing
+// time since it was written, 0 is for ever.
+type TTL struct {
+	Length int64
+	OnRead bool // reading counts, too; no operator reads state without writing it
 }
 
 // Window is the assigner. All times in milliseconds; Slide == Size is tumbling.

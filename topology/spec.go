@@ -274,6 +274,8 @@ type StepSpec struct {
 	Parallelism int
 	Emit        string // "" is the default of the step; append | update
 	EmitAt      Span
+	TTL         TTL  // of stateful steps without a window
+	TTLAt       Span // the zero Span if it is not written at the step
 
 	Filter    *Expr
 	Map       *Body
