@@ -33,7 +33,7 @@ type Package struct {
 func Layers() []Package {
 	return []Package{
 		{0, "record", "Row, Value, Type, Timestamp, TopicPartition, Offset: the nouns, no behaviour but access, compare, format", nil},
-		{1, "codec", "bytes to rows and back: json, string, bytes; order-preserving key encoding; zstd", []string{"github.com/klauspost/compress"}},
+		{1, "codec", "bytes to rows and back: json, string, bytes; order-preserving key encoding; zstd, gzip", []string{"github.com/klauspost/compress"}},
 		{1, "expr", "Expr syntax to checked types to typed closures over slots; pure, every error with a position", []string{"github.com/expr-lang/expr"}},
 		{1, "window", "assigners, lateness, watermark arithmetic: pure functions of time", nil},
 		{2, "topology", "pipeline file to Spec to Plan, diagnostics, plan as text, state fingerprints", []string{"gopkg.in/yaml.v3"}},
@@ -46,7 +46,7 @@ func Layers() []Package {
 		{3, "sink", "encoding and partitioning", nil},
 		{3, "sink/twophase", "Writer and Participant, the contracts of two-phase commit", nil},
 		{4, "sink/twophase/contract", "the test every participant must pass", nil},
-		{4, "sink/twophase/stagedfile", "the reference participant: files that appear at the commit", nil},
+		{4, "sink/twophase/stagedfile", "the file sink, a participant: files that appear at the commit", nil},
 		{4, "savepoint", "a checkpoint as a portable, checksummed directory, and back", nil},
 		{5, "runtime", "tasks, exchanges, lifecycle, commit, restore, restart strategies, metrics; declares what it needs of Kafka", []string{"github.com/prometheus/client_golang"}},
 		{5, "internal/kafka", "the only user of the Kafka client: consumers, the transactional session, topics, security, one error classifier; the embedded broker", []string{"github.com/twmb/franz-go"}},

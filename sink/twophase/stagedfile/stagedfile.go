@@ -1,37 +1,42 @@
-// Package stagedfile is the reference participant of two-phase commit: the
-// records of an epoch become the lines of a text file that is staged under a
-// hidden name and appears under its final name at the commit. It exists to pin
-// the contract down and is small enough to be read in one go.
+// Package stagedfile is the file sink, a participant of two-phase commit: the
+// records of an epoch become the lines of a file that is staged under a hidden
+// name and appears under its final name at the commit.
 //
-//	write    append to .<base>.<slot>.<owner id>.<epoch>.staged
-//	prepare  sync the file; the handle holds both names, the length and the hash
-//	commit   move staged → <base>-<slot>-<epoch>, never over another file
+//	write    append to .<base>.<pipeline>.<slot>.<subtask>.<owner id>.<epoch>.staged
+//	prepare  end the compression, sync the file, sync the directory; the handle
+//	         holds the directory, both names, the length and the hash
+//	commit   move staged → <base>-<subtask>-<epoch>.<ending>, never over another
+//	         file; leave a mark; sync the directory
 //	recover  commit what is named, remove staged files of dead incarnations
+//
+// The mark is an empty hidden file, <staged name> with another ending. It says
+// that the file has appeared, so that a reader may take a file away at once: a
+// commit that is done again finds the mark. The mark of the last epoch stays.
 package stagedfile
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
-	"strconv"
-	"strings"
 
 	"kstream/checkpoint"
+	"kstream/codec"
 	"kstream/record"
 	"kstream/sink/twophase"
 )
 
-// FS is one directory. Create, Move and Remove are durable when they return;
-// what is written to a file is durable after its Sync.
+// FS is one directory. Nothing is durable before it is synced: what was written
+// to a file by its Sync, that a name exists, is another or is gone by that of
+// the directory. Steps may be lost in a crash from the end on, never in between.
 type FS interface {
 	// Create makes a new file; one that exists is fs.ErrExist.
 	Create(name string) (File, error)
-	// Read is the contents of a file, fs.ErrNotExist if there is none.
-	Read(name string) ([]byte, error)
+	// Open reads a file, fs.ErrNotExist if there is none.
+	Open(name string) (io.ReadCloser, error)
 	// Move renames a file in one step. It never replaces one: then it is
 	// fs.ErrExist. A missing source is fs.ErrNotExist.
 	Move(from, to string) error
@@ -39,6 +44,8 @@ type FS interface {
 	Remove(name string) error
 	// List gives the names in the directory.
 	List() ([]string, error)
+	// Sync makes durable which names there are.
+	Sync() error
 }
 
 // File is a file being written.
@@ -48,36 +55,70 @@ type File interface {
 	Close() error
 }
 
-const (
-	handleVersion = "1"
-	stagedSuffix  = ".staged"
-)
+// ErrExists says that there is another file under the name of a result.
+var ErrExists = errors.New("there is another file of that name")
+
+// Options say which files a sink writes.
+type Options struct {
+	Pipeline    string
+	Dir         string // goes into handles: where another process finds the directory
+	Base        string // the name of the path, with its ending
+	Compression string // none, gzip or zstd
+	Subtask     int
+}
 
 // Sink writes one subtask's files. It is a twophase.Writer and a
 // twophase.Participant.
 type Sink struct {
 	fs    FS
-	base  string
+	o     Options
 	owner twophase.Owner // set by Recover
 
-	epoch  checkpoint.Epoch // begun last, 0 is none
-	file   File             // nil until the epoch's first record
+	// of the epoch begun last, 0 is none
+	epoch  checkpoint.Epoch
+	file   File // nil until the epoch's first record
 	staged string
-	line   []byte
-	sum    []byte // everything written to file
+	lines  []byte // not compressed yet
+	stream io.WriteCloser
+	out    counter
 }
 
-// New makes a sink of files whose names begin with base, which has no dot.
-func New(dir FS, base string) *Sink { return &Sink{fs: dir, base: base} }
+// New makes a sink of files in a directory.
+func New(dir FS, o Options) *Sink { return &Sink{fs: dir, o: o} }
+
+// Subtask makes the sink of a subtask, of the owner that has recovered s.
+func (s *Sink) Subtask(n int) *Sink {
+	o := s.o
+	o.Subtask = n
+	return &Sink{fs: s.fs, o: o, owner: s.owner}
+}
+
+// counter is a file that knows the length and the hash of what is in it.
+type counter struct {
+	file   File
+	length int64
+	sum    hash.Hash
+}
+
+// Write implements io.Writer.
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.file.Write(b)
+	c.sum.Write(b[:n])
+	c.length += int64(n)
+	return n, err
+}
 
 // Begin implements twophase.Writer.
 func (s *Sink) Begin(_ context.Context, epoch checkpoint.Epoch) error {
 	if s.file != nil {
 		return fmt.Errorf("begin epoch %d: epoch %d was not prepared", epoch, s.epoch)
 	}
-	s.epoch, s.sum = epoch, s.sum[:0]
+	s.epoch = epoch
 	return nil
 }
+
+// flushAt is how many bytes of lines are collected before they are written.
+const flushAt = 64 << 10
 
 // Write implements twophase.Writer: one line for each record, its value.
 func (s *Sink) Write(_ context.Context, batch []record.Message) error {
@@ -88,19 +129,36 @@ func (s *Sink) Write(_ context.Context, batch []record.Message) error {
 		return nil
 	}
 	if s.file == nil {
-		s.staged = fmt.Sprintf(".%s.%d.%s.%d%s", s.base, s.owner.Slot, s.owner.ID, s.epoch, stagedSuffix)
-		f, err := s.fs.Create(s.staged)
-		if err != nil {
-			return fmt.Errorf("create %s: %w", s.staged, err)
+		if err := s.create(); err != nil {
+			return err
 		}
-		s.file = f
 	}
-	s.line = s.line[:0]
 	for i := range batch {
-		s.line = append(append(s.line, batch[i].Value...), '\n')
+		s.lines = append(append(s.lines, batch[i].Value...), '\n')
 	}
-	s.sum = append(s.sum, s.line...)
-	if _, err := s.file.Write(s.line); err != nil {
+	if len(s.lines) < flushAt {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *Sink) create() error {
+	s.staged = stagedName(s.o, s.owner, s.epoch)
+	f, err := s.fs.Create(s.staged)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", s.staged, err)
+	}
+	s.file = f
+	s.out = counter{file: f, sum: sha256.New()}
+	s.lines = s.lines[:0]
+	s.stream, err = codec.NewStreamWriter(s.o.Compression, &s.out)
+	return err
+}
+
+func (s *Sink) flush() error {
+	_, err := s.stream.Write(s.lines)
+	s.lines = s.lines[:0]
+	if err != nil {
 		return fmt.Errorf("write %s: %w", s.staged, err)
 	}
 	return nil
@@ -114,17 +172,39 @@ func (s *Sink) Prepare(_ context.Context, epoch checkpoint.Epoch) ([]twophase.Ha
 	if s.file == nil {
 		return nil, nil
 	}
-	if err := errors.Join(s.file.Sync(), s.file.Close()); err != nil {
+	w := work{dir: s.o.Dir, staged: s.staged, target: targetName(s.o, epoch)}
+	if there, err := s.exists(w.target); err != nil || there {
+		return nil, errors.Join(err, s.taken(there, w.target))
+	}
+	if err := s.flush(); err != nil {
+		return nil, err
+	}
+	f := s.file
+	s.file = nil
+	if err := errors.Join(s.stream.Close(), f.Sync(), f.Close(), s.fs.Sync()); err != nil {
 		return nil, fmt.Errorf("sync %s: %w", s.staged, err)
 	}
-	s.file = nil
-	w := work{
-		staged: s.staged,
-		target: fmt.Sprintf("%s-%d-%d", s.base, s.owner.Slot, epoch),
-		length: len(s.sum),
-		hash:   sha256.Sum256(s.sum),
-	}
+	w.length = s.out.length
+	s.out.sum.Sum(w.hash[:0])
 	return []twophase.Handle{{Epoch: epoch, Owner: s.owner.ID, Opaque: w.encode()}}, nil
+}
+
+func (s *Sink) taken(there bool, name string) error {
+	if !there {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, ErrExists)
+}
+
+func (s *Sink) exists(name string) (bool, error) {
+	f, err := s.fs.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", name, err)
+	}
+	return true, f.Close()
 }
 
 // Commit implements twophase.Participant.
@@ -136,33 +216,95 @@ func (s *Sink) Commit(_ context.Context, h twophase.Handle) error {
 	// A crash between the move and its confirmation leaves only the target, so
 	// the target is looked at when the staged file is gone, never before: with
 	// both there, the target is somebody else's.
-	data, err := s.fs.Read(w.staged)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.committedBefore(w)
+	state := workAsPrepared
+	if h.Owner != s.owner.ID || s.owner.ID == "" { // what this life has synced it need not read again
+		if state, err = s.compare(w.staged, w); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", w.staged, err)
+	if state == workAsPrepared {
+		err := s.fs.Move(w.staged, w.target)
+		switch {
+		case err == nil:
+			return s.mark(w)
+		case errors.Is(err, fs.ErrExist):
+			return fmt.Errorf("%s: %w", w.target, ErrExists)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("move %s to %s: %w", w.staged, w.target, err)
+		}
+		state = workGone
 	}
-	if !w.matches(data) {
+	if state == workOther {
 		return fmt.Errorf("%s is not what was prepared: %w", w.staged, twophase.ErrLost)
 	}
-	if err := s.fs.Move(w.staged, w.target); err != nil {
-		return fmt.Errorf("move %s to %s: %w", w.staged, w.target, err)
+	return s.committedBefore(w)
+}
+
+func (s *Sink) committedBefore(w work) error {
+	if marked, err := s.exists(w.mark()); marked || err != nil {
+		return err
+	}
+	state, err := s.compare(w.target, w)
+	switch {
+	case err != nil:
+		return err
+	case state == workGone:
+		return fmt.Errorf("neither %s nor %s exists: %w", w.staged, w.target, twophase.ErrLost)
+	case state == workOther:
+		return fmt.Errorf("%s is not what was prepared: %w", w.target, twophase.ErrLost)
+	}
+	return s.mark(w)
+}
+
+// mark says that the file has appeared, and makes both durable. The marks of
+// epochs before go: no record names them any more once this epoch's has none of
+// theirs, which the caller says with Forget.
+func (s *Sink) mark(w work) error {
+	f, err := s.fs.Create(w.mark())
+	if err == nil {
+		err = f.Close()
+	} else if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	if err = errors.Join(err, s.fs.Sync()); err != nil {
+		return fmt.Errorf("mark %s: %w", w.target, err)
 	}
 	return nil
 }
 
-func (s *Sink) committedBefore(w work) error {
-	data, err := s.fs.Read(w.target)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("neither %s nor %s exists: %w", w.staged, w.target, twophase.ErrLost)
-	case err != nil:
-		return fmt.Errorf("read %s: %w", w.target, err)
-	case !w.matches(data):
-		return fmt.Errorf("%s is not what was prepared: %w", w.target, twophase.ErrLost)
+// Forget removes the mark of a handle that no record names any more.
+func (s *Sink) Forget(h twophase.Handle) error {
+	w, err := decodeWork(h.Opaque)
+	if err != nil {
+		return fmt.Errorf("forget epoch %d: %w", h.Epoch, err)
 	}
-	return nil
+	return s.remove(w.mark())
+}
+
+// What is found under a name of a handle.
+const (
+	workAsPrepared = iota
+	workGone
+	workOther
+)
+
+func (s *Sink) compare(name string, w work) (int, error) {
+	f, err := s.fs.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return workGone, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	if n != w.length || [sha256.Size]byte(sum.Sum(nil)) != w.hash {
+		return workOther, nil
+	}
+	return workAsPrepared, nil
 }
 
 // Abort implements twophase.Participant.
@@ -181,7 +323,8 @@ func (s *Sink) remove(name string) error {
 	return nil
 }
 
-// Recover implements twophase.Participant.
+// Recover implements twophase.Participant. What it removes is that of all
+// subtasks of the sink: their number may have been another.
 func (s *Sink) Recover(ctx context.Context, owner twophase.Owner, committed []twophase.Handle) error {
 	s.owner = owner
 	named := map[string]bool{}
@@ -190,7 +333,7 @@ func (s *Sink) Recover(ctx context.Context, owner twophase.Owner, committed []tw
 			return fmt.Errorf("recover: %w", err)
 		}
 		if w, err := decodeWork(h.Opaque); err == nil {
-			named[w.staged] = true
+			named[w.staged], named[w.mark()] = true, true
 		}
 	}
 	names, err := s.fs.List()
@@ -198,28 +341,13 @@ func (s *Sink) Recover(ctx context.Context, owner twophase.Owner, committed []tw
 		return fmt.Errorf("recover: list staged files: %w", err)
 	}
 	for _, name := range names {
-		if s.dead(name) && !named[name] {
+		if !named[name] && dead(name, s.o, owner) {
 			if err := s.remove(name); err != nil {
 				return fmt.Errorf("recover: %w", err)
 			}
 		}
 	}
 	return nil
-}
-
-// dead reports whether name is a staged file of this slot and of an incarnation
-// before the owner's. A name it does not understand is left alone.
-func (s *Sink) dead(name string) bool {
-	prefix := fmt.Sprintf(".%s.%d.", s.base, s.owner.Slot)
-	if !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, stagedSuffix) {
-		return false
-	}
-	number, _, ok := strings.Cut(strings.TrimPrefix(name, prefix), "-")
-	if !ok {
-		return false
-	}
-	incarnation, err := strconv.ParseUint(number, 10, 64)
-	return err == nil && incarnation < s.owner.Incarnation
 }
 
 // Close implements twophase.Participant.
@@ -230,36 +358,4 @@ func (s *Sink) Close() error {
 	err := s.file.Close()
 	s.file = nil
 	return err
-}
-
-// work is what a handle says: one staged file and what it becomes.
-type work struct {
-	staged, target string
-	length         int
-	hash           [sha256.Size]byte
-}
-
-func (w work) matches(data []byte) bool {
-	return len(data) == w.length && sha256.Sum256(data) == w.hash
-}
-
-func (w work) encode() []byte {
-	return fmt.Appendf(nil, "%s\n%s\n%s\n%d\n%x", handleVersion, w.staged, w.target, w.length, w.hash)
-}
-
-func decodeWork(b []byte) (work, error) {
-	parts := bytes.Split(b, []byte{'\n'})
-	if len(parts) != 5 || string(parts[0]) != handleVersion {
-		return work{}, errors.New("handle: unknown version or form")
-	}
-	w := work{staged: string(parts[1]), target: string(parts[2])}
-	length, err := strconv.Atoi(string(parts[3]))
-	if err != nil || length < 0 {
-		return work{}, fmt.Errorf("handle: length %q", parts[3])
-	}
-	w.length = length
-	if n, err := hex.Decode(w.hash[:], parts[4][:min(len(parts[4]), 2*sha256.Size)]); err != nil || n != sha256.Size {
-		return work{}, fmt.Errorf("handle: hash %q", parts[4])
-	}
-	return w, nil
 }
