@@ -439,7 +439,8 @@ func (m *Machine) committing(e Event) []Effect {
 		return m.answered(e)
 	case EffectApply:
 		m.restarts.Committed(e.Now)
-		return m.await(EffectHandles)
+		// Of the epoch that is decided: the next one is open already.
+		return []Effect{m.awaitOne(EffectHandles, m.committed)}
 	case EffectHandles:
 		return m.epochDone(e)
 	case EffectReleaseClaim:

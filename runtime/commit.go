@@ -74,7 +74,8 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 			err = l.apply(n)
 		}
 
-	case checkpoint.EffectHandles: // E15: participants
+	case checkpoint.EffectHandles: // E15: participants; the decision comes true (I13)
+		err = l.handlesDecided(ctx, l.epochRecord)
 	}
 	if err == nil {
 		l.fail.after(step)
@@ -188,7 +189,7 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 	r := &checkpoint.Record{
 		Pipeline: l.job.plan.Name, Epoch: n, Wall: l.job.now(), Owner: l.owner,
 		Plan: l.job.fingerprint(), Sources: l.epochPositions(), Stores: l.stores,
-		Changelog: l.changelog, Chains: l.epochWatermarks(),
+		Changelog: l.changelog, Chains: l.epochWatermarks(), Handles: l.epochHandles(),
 	}
 	if l.restoredChains != nil {
 		r.Chains = l.restoredChains

@@ -71,6 +71,10 @@ func (j *Job) orderlyEnd(e checkpoint.Effect) (err error) {
 	case checkpoint.EffectStopFetching:
 		err = j.stopFetching(e.Drain)
 	case checkpoint.EffectReleaseClaim:
+		// What the last checkpoint decided is shown first: a savepoint holds no work.
+		if err = j.life.confirmAll(j.life.ctx); err != nil {
+			return err
+		}
 		if save := j.lastSavepoint; save != nil {
 			j.lastSavepoint = nil
 			save(j.life)
@@ -253,7 +257,7 @@ func (j *Job) acknowledged(a ack) {
 	}
 	moved := l.bytesProduced() > 0
 	for _, f := range l.collected {
-		moved = moved || f.moved
+		moved = moved || f.moved || len(f.handles) > 0
 		for _, d := range f.deltas {
 			moved = moved || d.Len() > 0
 		}
@@ -277,6 +281,7 @@ func (j *Job) tick() {
 		return
 	default:
 	}
+	l.retryHandles()
 	bytes := l.producer.BytesProduced()
 	l.sawWrite()
 	if l.aligning() && time.Now().After(l.deadline()) {

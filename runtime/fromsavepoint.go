@@ -75,6 +75,7 @@ func (l *life) nextGeneration(ctx context.Context, r *checkpoint.Record) (c chec
 	if r != nil {
 		generation, c = r.Changelog.Generation+1, r.Epoch
 		l.restored = &checkpoint.Record{Lineage: r.Lineage}
+		l.parts.open = r.Handles // they are decided, and are carried on
 	}
 	for {
 		infos, err := l.client.Topics.Topics(ctx, []string{l.job.changelogTopic(generation)})

@@ -25,6 +25,7 @@ type Options struct {
 	Connect func(ctx context.Context) (*Client, error)
 
 	FS       state.FS
+	Files    Files  // of file sinks
 	StateDir string // the directory of this pipeline and slot
 	Log      *slog.Logger
 	Stdin    io.Reader
@@ -100,6 +101,7 @@ type Job struct {
 	rescaled      atomic.Int64 // 0: as the file and the options say
 	status        status
 	metrics       *metrics
+	unconfirmed   unconfirmed
 	finger        checkpoint.Fingerprint
 	warned        bool
 
@@ -162,6 +164,7 @@ func New(o Options) *Job {
 	j.asks = make(chan func())
 	j.setState("starting")
 	j.finger = fingerprintOf(o.Plan)
+	j.unconfirmed = newUnconfirmed(o.Plan)
 	j.metrics = newMetrics(j)
 	c := o.Plan.Spec.Checkpoint
 	j.machine = checkpoint.New(checkpoint.Config{

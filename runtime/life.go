@@ -38,7 +38,9 @@ type life struct {
 	starts         []sourceStart        // where every source partition begins
 	log            changelog.Log        // the changelog as U5 found it
 	decision       changelog.Decision   // of U6
-	begun          bool                 // a transaction has been begun and not ended
+	anew           bool                 // this life has begun anew, with --from none
+	parts          participants
+	begun          bool // a transaction has been begun and not ended
 
 	// while it runs
 	gate      *gate
@@ -73,7 +75,7 @@ type life struct {
 }
 
 func newLife(j *Job) *life {
-	l := &life{job: j, gate: newGate(), acks: make(chan ack, 1024), fail: j.fail}
+	l := &life{job: j, parts: participants{dirs: map[string]Directory{}}, gate: newGate(), acks: make(chan ack, 1024), fail: j.fail}
 	l.ctx, l.cancel = context.WithCancelCause(j.ctx)
 	l.dirtyMax = j.uncommittedMax()
 	return l
@@ -131,6 +133,7 @@ func (l *life) close() error {
 		c()
 	}
 	l.running.Wait()
+	l.parts.close()
 	if l.db == nil {
 		return nil
 	}

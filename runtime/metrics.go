@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"maps"
 	"net/http"
 	"time"
 
@@ -53,6 +54,12 @@ func newMetrics(j *Job) *metrics {
 		m.restoreRecords, m.restoreSeconds)
 	for name, g := range m.gauges(j) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts(labels, name, g.help)), g.read))
+	}
+	for uid, n := range j.unconfirmed {
+		o := prometheus.GaugeOpts(opts(labels, "kstream_handles_unconfirmed", "Files of committed checkpoints that have not appeared yet."))
+		o.ConstLabels = maps.Clone(labels)
+		o.ConstLabels["sink"] = uid
+		m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 { return float64(n.Load()) }))
 	}
 	m.registry.MustRegister(&holders{job: j, desc: prometheus.NewDesc("kstream_watermark_holder",
 		"The partition that holds event time back.", []string{"source", "partition"}, labels)})

@@ -174,6 +174,7 @@ func (j *Job) Savepoint(ctx context.Context, dir func(checkpoint.Epoch) (savepoi
 
 // export writes the state of r, which has just been applied, in the background.
 func (l *life) export(ctx context.Context, r *checkpoint.Record, dir func(checkpoint.Epoch) (savepoint.Directory, error), done func(SavepointResult)) {
+	r = l.settled(r)
 	snapshot, err := l.db.Snapshot()
 	if err != nil {
 		done(SavepointResult{Err: err})

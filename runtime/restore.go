@@ -179,7 +179,7 @@ func (l *life) beginAnew(ctx context.Context, r *checkpoint.Record) (n checkpoin
 		return 0, writes, err
 	}
 	l.job.log.Info("began anew", "checkpoint", n, "changelog", l.changelog.Topic)
-	l.job.fromNone = false
+	l.job.fromNone, l.anew = false, true
 	return n, writes, nil
 }
 

@@ -200,6 +200,9 @@ func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, 
 	if spec.Stdout != nil {
 		return b.stdout(enc, spec.Stdout), nil
 	}
+	if spec.File != nil {
+		return b.fileWriter(t, enc, spec)
+	}
 	partitions := b.life.topics[spec.Topic].Partitions
 	named := map[string]int32{}
 	return func(row *record.Row) error {

@@ -42,7 +42,8 @@ func (l *life) prepare(ctx context.Context, k checkpoint.EffectKind) (done check
 		err = l.checkStore(ctx)
 	case checkpoint.EffectReplay:
 		err = l.replay(ctx)
-	case checkpoint.EffectRecover: // U8: no sink of this release prepares anything
+	case checkpoint.EffectRecover: // U8: participants
+		err = l.recoverSinks(ctx)
 	case checkpoint.EffectSeek:
 		err = l.seek(ctx)
 	case checkpoint.EffectRun:

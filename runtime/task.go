@@ -28,6 +28,7 @@ type taskCore struct {
 	subtask int
 	senders []*sender
 	out     output
+	files   []*fileOutput
 	inbox   *inbox
 
 	// state
@@ -47,6 +48,7 @@ type taskCore struct {
 // frozen is a task's part of an epoch, handed over with its acknowledgement.
 type frozen struct {
 	deltas    []*state.Delta
+	handles   []checkpoint.Handle
 	positions []checkpoint.SourcePosition
 	watermark record.Timestamp
 	moved     bool
@@ -79,6 +81,10 @@ func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosi
 	}
 	t.life.fail.before("prepared")
 	if err := t.out.close(); err != nil {
+		return err
+	}
+	var err error
+	if f.handles, err = t.prepare(n); err != nil {
 		return err
 	}
 	t.life.fail.after("prepared")

@@ -486,6 +486,8 @@ func (l *loader) decodeSink(v *value, name string) *SinkSpec {
 		if len(c.template.Holes) > 0 {
 			s.Topic, s.Holes = "", c.template
 		}
+	case "file":
+		s.File = decodeFileSink(c)
 	case "stdout":
 		s.Stdout = &StdoutSpec{Pretty: c.flag("pretty"), Prefix: c.str("prefix")}
 	case "blackhole":

@@ -107,13 +107,15 @@ var slidingFields = &object{
 	},
 }
 
+var writingSinks = []string{"topic", "file", "stdout"}
+
 var sinkFields = &object{
 	name: "sink", oneOf: choiceOne,
-	doc: "A sink has exactly one of `topic`, `stdout` and `blackhole`.",
+	doc: "A sink has exactly one of `topic`, `file`, `stdout` and `blackhole`.",
 	fields: []field{
 		{name: "from", shape: &shape{scalar: kindRef, list: scalarOf(kindRef)}, required: true, doc: "What is written; not in the short form.", example: "from: per_minute"},
 		{name: "topic", shape: scalarOf(kindTopicTemplate), variant: true, doc: "A Kafka topic; exactly once, in the transaction of the checkpoint. {expr} is a hole: each record says which topic it goes to; a null hole fails as `encode-failed`.", example: `topic: orders-{lower(region ?? "none")}`},
-		reservedVariant("file"),
+		{name: "file", shape: objectOf(fileSinkFields), variant: true, doc: "Lines in files; exactly once, one file for every checkpoint that wrote something.", example: "file: {path: out/hours.jsonl}"},
 		{name: "stdout", shape: objectOf(&object{name: "sink.stdout", fields: []field{
 			{name: "pretty", shape: scalarOf(kindBool), def: "false", doc: "Indented JSON."},
 			{name: "prefix", shape: scalarOf(kindText), doc: "Text before every line."},
@@ -122,13 +124,13 @@ var sinkFields = &object{
 		reservedVariant("postgres"),
 		reserved("connection"),
 		{name: "key", shape: formOf(formKeys), only: []string{"topic", "stdout"}, defDoc: "`$key`", doc: "Record key; under `mode: upsert` it must determine the rows.", example: "key: [page, window_start]"},
-		{name: "value", shape: formOf(formBody), only: []string{"topic", "stdout"}, defDoc: "`$value`", doc: "Record value."},
+		{name: "value", shape: formOf(formBody), only: writingSinks, defDoc: "`$value`", doc: "Record value."},
 		{name: "headers", shape: formOf(formHeaders), only: []string{"topic"}, defDoc: "none", doc: "Headers, text or bytes; null is no header.", example: "headers: {trace: trace_id}"},
 		{name: "timestamp", shape: formOf(formExpr), only: []string{"topic"}, defDoc: "`$ts`", doc: "Record timestamp."},
 		{name: "partition", shape: &shape{words: words("key_hash", "round_robin", "source_partition"), object: sinkPartitionFields}, only: []string{"topic"}, def: "key_hash", doc: "Output partition; key_hash is that of the Java client."},
-		{name: "format", shape: formatShape, only: []string{"topic", "stdout"}, def: "json", doc: "Format of the value."},
+		{name: "format", shape: formatShape, only: writingSinks, def: "json", doc: "Format of the value."},
 		{name: "key_format", shape: keyFormatShape, only: []string{"topic"}, def: "auto", doc: "Format of the key."},
-		{name: "schema", shape: formOf(formSchema), only: []string{"topic", "stdout"}, defDoc: "of the stream", doc: "Schema of the value."},
+		{name: "schema", shape: formOf(formSchema), only: writingSinks, defDoc: "of the stream", doc: "Schema of the value."},
 		{name: "key_schema", shape: formOf(formSchema), only: []string{"topic"}, doc: "Schema of the key."},
 		{name: "mode", shape: oneOf("append", "upsert"), only: []string{"topic"}, defDoc: "`append`", doc: "`upsert`: the topic is a table, a delete is a tombstone."},
 		{name: "guarantee", shape: oneOf("exactly_once", "-at_least_once"), defDoc: "`checkpoint.guarantee`", doc: "What a failure may do to results."},

@@ -72,6 +72,8 @@ func (s *SinkSpec) place() string {
 	switch {
 	case s.Stdout != nil:
 		return "stdout"
+	case s.File != nil:
+		return s.File.Path
 	case s.Blackhole:
 		return "blackhole"
 	}

@@ -44,6 +44,7 @@ func (l *loader) sourceRules() {
 }
 
 func (l *loader) sinkRules() {
+	l.fileSinkRules()
 	for _, s := range l.spec.Sinks {
 		v := l.nodeValue("sinks", "sink", s.Name)
 		if s.Parallelism > l.spec.MaxParallelism {

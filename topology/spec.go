@@ -378,7 +378,7 @@ type WindowSpec struct {
 	Time                string // event | processing, "" is the pipeline's
 }
 
-// SinkSpec is one sink. Exactly one of Topic, Stdout, Blackhole is set.
+// SinkSpec is one sink. Exactly one of Topic, File, Stdout, Blackhole is set.
 type SinkSpec struct {
 	Name string
 	At   Span
@@ -388,6 +388,7 @@ type SinkSpec struct {
 	Topic     string    // without holes
 	TopicText string    // as written
 	Holes     *Template // a topic that each record chooses; Topic is "" then
+	File      *FileSinkSpec
 	Stdout    *StdoutSpec
 	Blackhole bool
 

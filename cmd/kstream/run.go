@@ -272,7 +272,8 @@ func pipelineTopics(plan *topology.Plan) map[string]int32 {
 // broker in the process, the state is in a temporary directory.
 func (e *environment) dry(plan *topology.Plan, config kafka.Config, log *slog.Logger) error {
 	for _, s := range plan.Sinks {
-		s.Spec.Topic, s.Spec.TopicText, s.Spec.Holes, s.Spec.Blackhole, s.Spec.Create = "", "", nil, false, nil
+		s.Spec.Topic, s.Spec.TopicText, s.Spec.Holes, s.Spec.Create = "", "", nil, nil
+		s.Spec.File, s.Spec.Blackhole = nil, false
 		if s.Spec.Stdout == nil {
 			s.Spec.Stdout = &topology.StdoutSpec{Prefix: s.Spec.Name + ": "}
 		}
@@ -311,7 +312,7 @@ func jobOptions(plan *topology.Plan, f *runFlags, e *environment, log *slog.Logg
 		host = "unknown"
 	}
 	return runtime.Options{
-		Plan: plan, Connect: e.connect, FS: state.DiskFS(), StateDir: e.stateDir, Log: log,
+		Plan: plan, Connect: e.connect, FS: state.DiskFS(), Files: runtime.DiskFiles(), StateDir: e.stateDir, Log: log,
 		Stdin: os.Stdin, Stdout: e.out, Host: host, PID: os.Getpid(), Version: version(),
 		Random: rand.Uint64, Jitter: rand.Float64, Accept: f.accept, FromNone: f.from == "none",
 		Reset: f.reset, Until: f.until, MaxRecords: f.maxRecords, Drain: f.drain,

@@ -173,27 +173,24 @@ func (s *Sink) Prepare(_ context.Context, epoch checkpoint.Epoch) ([]twophase.Ha
 		return nil, nil
 	}
 	w := work{dir: s.o.Dir, staged: s.staged, target: targetName(s.o, epoch)}
-	if there, err := s.exists(w.target); err != nil || there {
-		return nil, errors.Join(err, s.taken(there, w.target))
+	there, err := s.exists(w.target)
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		return nil, errors.Join(fmt.Errorf("%s: %w", w.target, ErrExists), s.Close(), s.remove(s.staged))
 	}
 	if err := s.flush(); err != nil {
 		return nil, err
 	}
 	f := s.file
 	s.file = nil
-	if err := errors.Join(s.stream.Close(), f.Sync(), f.Close(), s.fs.Sync()); err != nil {
+	if err = errors.Join(s.stream.Close(), f.Sync(), f.Close(), s.fs.Sync()); err != nil {
 		return nil, fmt.Errorf("sync %s: %w", s.staged, err)
 	}
 	w.length = s.out.length
 	s.out.sum.Sum(w.hash[:0])
 	return []twophase.Handle{{Epoch: epoch, Owner: s.owner.ID, Opaque: w.encode()}}, nil
-}
-
-func (s *Sink) taken(there bool, name string) error {
-	if !there {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", name, ErrExists)
 }
 
 func (s *Sink) exists(name string) (bool, error) {

@@ -385,4 +385,3 @@ func FuzzHandle(f *testing.F) {
 		}
 	})
 }
-
