@@ -262,6 +262,7 @@ func (j *Job) acknowledged(a ack) {
 			moved = moved || d.Len() > 0
 		}
 	}
+	j.publish(l)
 	l.fail.before("collected")
 	j.metrics.aligned(time.Since(l.barrierTime))
 	l.fail.after("collected")

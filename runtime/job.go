@@ -119,6 +119,10 @@ type Job struct {
 	graceMu sync.Mutex
 	grace   map[string]time.Time // errors that may pass, since when
 
+	operatorsMu sync.Mutex
+	operators   []OperatorStatus // as of the last barrier
+	operatorsAt time.Time
+
 	historyMu sync.Mutex
 	history   []Committed
 	failures  []Failed

@@ -137,7 +137,7 @@ func (b *build) core(t *taskCore, c *topology.Chain, subtask int) error {
 	m := l.job.metrics
 	op, err := operator.Build(c, operator.Env{
 		Expr: &t.env, MaxParallelism: l.job.plan.MaxParallelism,
-		Table:      func(uid string) (*state.Table, error) { return b.table(uid, c, subtask) },
+		Table:      func(uid string) (*state.Table, error) { return b.table(t, uid, c, subtask) },
 		Exchange:   func(end *topology.ExchangeEnd) (func(*record.Row) error, error) { return b.sender(t, end) },
 		Sink:       func(n *topology.Node) (func(*record.Row) error, error) { return b.writer(t, n) },
 		DeadLetter: b.deadLetters(t),
@@ -161,7 +161,7 @@ func (b *build) core(t *taskCore, c *topology.Chain, subtask int) error {
 
 // table opens the state of a node for the key groups of a subtask. The memory
 // for hot tables, half of state.memory, is shared by all of them.
-func (b *build) table(uid string, c *topology.Chain, subtask int) (*state.Table, error) {
+func (b *build) table(t *taskCore, uid string, c *topology.Chain, subtask int) (*state.Table, error) {
 	id, ok := b.life.storeID(uid)
 	if !ok {
 		return nil, fmt.Errorf("bug: %s has no store id", uid)
@@ -171,7 +171,12 @@ func (b *build) table(uid string, c *topology.Chain, subtask int) (*state.Table,
 		return nil, fmt.Errorf("bug: subtask %d of %s owns no key group", subtask, c.Name)
 	}
 	share := b.life.job.plan.Spec.State.Memory / 2 / int64(len(b.life.job.plan.Stateful)*b.subtasks[c])
-	return b.life.db.Table(state.TableOptions{Store: id, First: first, Last: last, Memory: share})
+	table, err := b.life.db.Table(state.TableOptions{Store: id, First: first, Last: last, Memory: share})
+	if t.tables == nil {
+		t.tables = map[string]*state.Table{}
+	}
+	t.tables[uid] = table
+	return table, err
 }
 
 func (b *build) sender(t *taskCore, end *topology.ExchangeEnd) (func(*record.Row) error, error) {

@@ -37,7 +37,8 @@ type taskCore struct {
 	arena   record.Arena
 	row     record.Row
 	applied checkpoint.Epoch
-	dirty   int64 // last reported to life.dirty
+	dirty   int64                   // last reported to life.dirty
+	tables  map[string]*state.Table // by uid
 
 	// what others may read
 	records atomic.Int64 // rows taken in
@@ -52,6 +53,7 @@ type frozen struct {
 	positions []checkpoint.SourcePosition
 	watermark record.Timestamp
 	moved     bool
+	operators []OperatorStatus
 }
 
 // barrier is E3-E6 for one task: everything of the epoch is handed on, the
@@ -66,6 +68,7 @@ func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosi
 			return err
 		}
 	}
+	f.operators = t.operators()
 	t.life.fail.before("frozen")
 	t.env.Now = t.life.job.nowNanos()
 	if err := t.op.Sweep(sweepEntries); err != nil {

@@ -183,6 +183,9 @@ func (l *loader) decodeRunning(v *value) {
 	s.InternalTopics = InternalTopicsSpec{Prefix: it.str("prefix"), Replication: int(it.num("replication")), Config: it.textsOf("config")}
 	m := v.get("metrics")
 	s.Metrics = MetricsSpec{Listen: m.str("listen"), Path: m.str("path"), Labels: m.textsOf("labels")}
+	api := v.get("api")
+	s.API = APISpec{Listen: api.str("listen"), TokenFile: api.str("token_file")}
+	s.Savepoints = v.str("savepoints")
 	lg := v.get("log")
 	s.Log = LogSpec{Level: lg.str("level"), Format: lg.str("format")}
 }

@@ -30,13 +30,13 @@ var pipelineFields = &object{
 		{name: "checkpoint", shape: objectOf(checkpointFields), def: "{}", doc: "When and how an epoch is committed."},
 		{name: "buffer_timeout", shape: number(kindDuration, 0, 60e9), def: "5ms", doc: "A batch on an exchange inside the process leaves when it is full or this old; 0 sends every record at once."},
 		{name: "producer", shape: objectOf(producerFields), def: "{}", doc: "The one producer of an instance; holds for all topics it writes."},
-		reserved("savepoints"),
+		{name: "savepoints", shape: scalarOf(kindText), def: "./savepoints", doc: "Directory for savepoints, below it `<name>/<time>-<checkpoint>/`."},
 		{name: "restart", shape: &shape{words: words("none"), object: restartFields}, def: "{exponential: {}}", doc: "What happens after a failure. A failure that repeats at the same record is not restarted."},
 		{name: "state", shape: objectOf(stateFields), def: "{}", doc: "Where working state lives."},
 		{name: "internal_topics", shape: objectOf(internalTopicsFields), def: "{}", doc: "How the job's own topics are named and made."},
 		reserved("moved"),
 		{name: "metrics", shape: objectOf(metricsFields), def: "{}", doc: "The Prometheus endpoint."},
-		reserved("api"),
+		{name: "api", shape: objectOf(apiFields), def: "{}", doc: "The control API, which `ps`, `status`, `stop` and the like speak to."},
 		{name: "log", shape: objectOf(logFields), def: "{}", doc: "The log on standard error."},
 		reserved("tests"),
 		{name: "udfs", status: later}, {name: "catalog", status: later},
@@ -293,6 +293,14 @@ var metricsFields = &object{
 		{name: "listen", shape: scalarOf(kindAddress), defDoc: "off", doc: "Address to serve metrics at.", example: `listen: ":9464"`},
 		{name: "path", shape: scalarOf(kindText), def: "/metrics", doc: "Path of the endpoint."},
 		{name: "labels", shape: formOf(formTexts), doc: "Labels added to every metric."},
+	},
+}
+
+var apiFields = &object{
+	name: "api",
+	fields: []field{
+		{name: "listen", shape: &shape{scalar: kindAddress, words: words("none")}, def: "127.0.0.1:7670", doc: "Address; `none` turns it off. When the default is taken the next free port is used and announced.", example: "listen: 127.0.0.1:7670"},
+		{name: "token_file", shape: scalarOf(kindFile), doc: "File that holds the token a request must have; needed for an address that is not loopback."},
 	},
 }
 

@@ -90,7 +90,6 @@ func TestBadFiles(t *testing.T) {
 var notBuiltYet = map[string][]string{
 	"e02-unit.yaml":            {`"dedup" is not built yet`},
 	"e18-state.yaml":           {`"join" is not built yet`},
-	"e23-running.yaml":         {`"api" is not built yet`},
 	"e24-placement.yaml":       {`"top_n" is not built yet`},
 	"e29-references_test.yaml": {"pipeline tests are not built yet"},
 }

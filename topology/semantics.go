@@ -79,6 +79,7 @@ func (l *loader) security() {
 		}
 		l.fail(kafka.get("tls").get(have).keyAt, "missing-field", "/kafka/tls", "`"+have+"` needs `"+need+"`", "a client certificate is two files")
 	}
+	l.controlAddress()
 	s := k.SASL
 	if s == nil {
 		return
@@ -91,6 +92,21 @@ func (l *loader) security() {
 	case password == nil && file == nil:
 		l.fail(v.keyAt, "missing-field", "/kafka/sasl", "kafka/sasl needs one of: password, password_file", "for example password: ${KAFKA_PASSWORD}")
 	}
+}
+
+// controlAddress demands a token where others than this machine can ask.
+func (l *loader) controlAddress() {
+	a := l.spec.API
+	if a.Listen == "none" || a.TokenFile != "" || isLoopback(a.Listen) {
+		return
+	}
+	l.fail(l.settingAt("api/listen"), "conflicting-fields", "/api/listen",
+		"api.listen "+a.Listen+" is not a loopback address and there is no api.token_file", "")
+}
+
+func isLoopback(address string) bool {
+	host := strings.Trim(address[:max(0, strings.LastIndexByte(address, ':'))], "[]")
+	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
 }
 
 // output is a side output of a stream.

@@ -96,6 +96,8 @@ type Spec struct {
 	State          StateSpec
 	InternalTopics InternalTopicsSpec
 	Metrics        MetricsSpec
+	API            APISpec
+	Savepoints     string // directory
 	Log            LogSpec
 
 	sets []string // the --set flags
@@ -166,6 +168,11 @@ type InternalTopicsSpec struct {
 type MetricsSpec struct {
 	Listen, Path string
 	Labels       map[string]string
+}
+
+// APISpec is the control API; Listen "none" is off.
+type APISpec struct {
+	Listen, TokenFile string
 }
 
 // LogSpec is the log's level and format ("" decides by terminal).

@@ -92,7 +92,7 @@ type user struct {
 func newUser(t *testing.T) *user {
 	t.Helper()
 	t.Parallel()
-	return &user{t: t, dir: t.TempDir()}
+	return &user{t: t, dir: t.TempDir(), env: []string{"XDG_RUNTIME_DIR=" + t.TempDir(), "KSTREAM_API=http://127.0.0.1:1"}}
 }
 
 // newKafkaUser has a cluster of their own, and its address in KSTREAM_BROKERS.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 	_ "time/tzdata" // time zones work in containers that have none
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ const (
 	exitEnvironment = 5
 	exitState       = 6
 	exitMissing     = 7
+	exitTimeout     = 8
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
@@ -68,16 +70,20 @@ keyed state, and writes results in the Kafka transaction of each checkpoint.
 
 Exit codes: 0 done · 1 the job failed for good · 2 wrong usage · 3 the pipeline
 is invalid · 5 environment (broker, disk, rights) · 6 state refused, or another
-process runs the job · 7 no such job, savepoint or key · 130, 143 killed by a second signal`,
+process runs the job · 7 no such job, savepoint or key · 8 timed out
+· 130, 143 killed by a second signal`,
 		Example:       "  kstream run pipelines/page-views/pipeline.yaml --embedded --until 10s\n  kstream validate pipeline.yaml",
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.PersistentFlags().StringP("output", "o", "text", "output format: text or json")
 	root.PersistentFlags().BoolP("quiet", "q", false, "print less")
 	root.PersistentFlags().CountP("verbose", "v", "log more; repeat for more")
+	root.PersistentFlags().String("api", "", "control API of a job: http://HOST:PORT or unix:PATH; default: found by the job's name")
+	root.PersistentFlags().String("token-file", "", "file that holds the token of the control API")
+	root.PersistentFlags().Duration("timeout", 30*time.Second, "longest wait for an answer of a job; 0 is no limit")
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
-		savepointCommand(), restoreCommand())
+		savepointCommand(), restoreCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
 	root.AddCommand(nexmarkCommand())
 	return root
 }

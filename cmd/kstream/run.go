@@ -163,6 +163,11 @@ func runPipeline(path string, f *runFlags) error {
 		return err
 	}
 	defer stopMetrics()
+	stopControl, err := serveControl(plan, path, job, log, s)
+	if err != nil {
+		return err
+	}
+	defer stopControl()
 	return runJob(job, f, s, env)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kstream/checkpoint"
+	"kstream/control"
 	"kstream/record"
 	"kstream/runtime"
 	"kstream/savepoint"
@@ -26,14 +27,14 @@ import (
 func savepointCommand() *cobra.Command {
 	create := savepointCreateCommand()
 	cmd := &cobra.Command{
-		Use:   "savepoint FILE",
+		Use:   "savepoint NAME|FILE",
 		Short: "Save the state of a job as a directory; list, show, verify and remove savepoints",
 		Long: `A savepoint is a directory with everything a job knows at one checkpoint: its
 state, the positions of its sources, its pipeline file. It needs neither the
 cluster nor the local store, and can be restored under another name, on another
 cluster and with another parallelism.
 
-"kstream savepoint FILE" is short for "kstream savepoint create FILE".`,
+"kstream savepoint NAME" is short for "kstream savepoint create NAME".`,
 		Example: "  kstream savepoint pipeline.yaml\n  kstream savepoint ls savepoints\n  kstream savepoint verify savepoints/orders/2026-11-02T101640Z-000438",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: create.RunE,
@@ -47,10 +48,10 @@ func savepointCreateCommand() *cobra.Command {
 	var env envFlags
 	var to, brokers string
 	cmd := &cobra.Command{
-		Use:     "create FILE",
+		Use:     "create NAME|FILE",
 		Short:   "Take a savepoint of a job",
-		Long:    "Reads the newest checkpoint of the job from its cluster and writes it as a\ndirectory. Nothing is written to the cluster: the right to read is enough.",
-		Example: "  kstream savepoint create pipeline.yaml\n  kstream savepoint create pipeline.yaml --to /backup/orders -o name",
+		Long:    "Asks the running job for a checkpoint and has it written as a directory while the\njob goes on. When no instance answers, the newest checkpoint is read from the\ncluster: this needs FILE, which says how to connect. Nothing is written to the\ncluster then, the right to read is enough.",
+		Example: "  kstream savepoint create orders\n  kstream savepoint create pipeline.yaml\n  kstream savepoint create pipeline.yaml --to /backup/orders -o name",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := outputFormat(cmd, "text", "json", "name")
@@ -60,8 +61,12 @@ func savepointCreateCommand() *cobra.Command {
 			if brokers != "" {
 				env.set = append(env.set, "kafka.brokers="+brokers)
 			}
+			a, err := newAsker(cmd)
+			if err != nil {
+				return err
+			}
 			quiet, _ := cmd.Flags().GetBool("quiet")
-			return createOffline(args[0], &env, to, format, quiet)
+			return createSavepoint(a, args[0], &env, to, format, quiet)
 		},
 	}
 	env.register(cmd)
@@ -70,8 +75,39 @@ func savepointCreateCommand() *cobra.Command {
 	return cmd
 }
 
-// savepointsDir is where savepoints go that are not sent elsewhere.
+// savepointsDir is where savepoints are looked for, the default of the language.
 const savepointsDir = "savepoints"
+
+// createSavepoint asks the running job, if there is one, and reads the cluster
+// otherwise, which needs the file: it says how to connect.
+func createSavepoint(a *asker, job string, env *envFlags, to, format string, quiet bool) error {
+	name := job
+	if isFile(job) {
+		plan, err := loadPlan(job, env)
+		if err != nil {
+			return err
+		}
+		name = plan.Name
+	}
+	ctx, stop := a.context()
+	defer stop()
+	c, _, err := a.find(ctx, name)
+	var exit *exitError
+	switch {
+	case errors.As(err, &exit) && exit.code == exitMissing && isFile(job):
+		return createOffline(job, env, to, format, quiet)
+	case err != nil:
+		return err
+	}
+	if to, err = absolutePath(to); err != nil {
+		return &exitError{code: exitUsage, text: err.Error()}
+	}
+	s, err := c.Savepoint(ctx, control.SavepointRequest{Path: to})
+	if err != nil {
+		return askError(err)
+	}
+	return printSavepoint(os.Stdout, format, s.Path, s.Manifest, time.Duration(s.TookMS)*time.Millisecond)
+}
 
 // createOffline takes a savepoint from the broker alone.
 func createOffline(path string, env *envFlags, to, format string, quiet bool) error {
@@ -100,7 +136,7 @@ func createOffline(path string, env *envFlags, to, format string, quiet bool) er
 		Plan: plan, Client: client, FS: state.DiskFS(), Dir: temp, Version: version(),
 		Make: func(n checkpoint.Epoch) (savepoint.Directory, error) {
 			if to == "" {
-				to = filepath.Join(savepointsDir, plan.Name, runtime.SavepointName(time.Now(), n))
+				to = filepath.Join(plan.Spec.Savepoints, plan.Name, runtime.SavepointName(time.Now(), n))
 			}
 			return runtime.NewDirectory(to)
 		},

@@ -27,6 +27,7 @@ type screen struct {
 	quiet   bool
 	asJSON  bool
 	metrics string
+	api     string
 
 	mu      sync.Mutex
 	shown   bool // the live line is on the screen
@@ -86,6 +87,9 @@ func (s *screen) event(e runtime.Event) {
 		s.line("  ✓ restored %s", e.Text)
 	case "running":
 		text := "  ▶ running, " + e.Text
+		if s.api != "" {
+			text += "   api " + s.api
+		}
 		if s.metrics != "" {
 			text += "   metrics " + s.metrics
 		}

@@ -49,6 +49,7 @@ func Layers() []Package {
 		{4, "sink/twophase/stagedfile", "the file sink, a participant: files that appear at the commit", nil},
 		{4, "savepoint", "a checkpoint as a portable, checksummed directory, and back", nil},
 		{5, "runtime", "tasks, exchanges, lifecycle, commit, restore, restart strategies, metrics; declares what it needs of Kafka", []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
+		{5, "control", "the control API of a running job: server, client, and the run files by which commands find jobs", nil},
 		{5, "internal/kafka", "the only user of the Kafka client: consumers, the transactional session, topics, security, one error classifier; the embedded broker", []string{"github.com/twmb/franz-go"}},
 		{6, "cmd/kstream", "one file per command, wiring only", []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
 	}
