@@ -297,3 +297,15 @@ func BenchmarkExchange(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2*rowsMax), "ns/row")
 }
+
+// TestKeyThatIsNone: a key that has no encoding is the record's error, not the
+// task's, which would be restarted for ever.
+func TestKeyThatIsNone(t *testing.T) {
+	s, _ := newTestSender(t, topology.ExchangeForward, 1)
+	s.sendKey = true
+	row := record.Row{Slots: make([]record.Value, 3), Key: record.Float(1.5)}
+	var bad *record.Error
+	if err := s.send(&row); !errors.As(err, &bad) || bad.Code != "eval-failed" {
+		t.Errorf("got %v", err)
+	}
+}

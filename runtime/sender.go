@@ -56,7 +56,7 @@ func (s *sender) send(row *record.Row) error {
 	if s.sendKey {
 		var err error
 		if s.buf, err = codec.AppendKey(s.buf[:0], row.Key); err != nil {
-			return err
+			return &record.Error{Code: "eval-failed", Message: "key: " + err.Error()}
 		}
 		key, group = s.buf, record.KeyGroupOf(s.buf, s.ranges.groups)
 	}

@@ -77,19 +77,19 @@ func newTopics(t *testing.T, b *broker.Broker) *job {
 	t.Cleanup(adm.Close)
 	j := &job{t: t, b: b, adm: adm, dir: t.TempDir(), spec: verify.Job{
 		Addrs: b.Addrs, Name: name, WindowSize: windowSize,
-		In: name + "-in", Copy: name + "-copy", Counts: name + "-counts", Windows: name + "-windows",
+		In: name + "-in", Copy: name + "-copy", Counts: name + "-counts", Windows: name + "-windows", Dead: name + "-dead", DeadNode: "checked/filter",
 	}}
 	j.state = filepath.Join(j.dir, "state")
 	// The records carry the event time of a year long past: a broker that applies
 	// retention would delete them while the test runs.
 	keep := "-1"
 	configs := map[string]*string{"retention.ms": &keep}
-	for topic, partitions := range map[string]int32{j.spec.In: inPartitions, j.spec.Copy: inPartitions, j.spec.Counts: 3, j.spec.Windows: 2} {
+	for topic, partitions := range map[string]int32{j.spec.In: inPartitions, j.spec.Copy: inPartitions, j.spec.Counts: 3, j.spec.Windows: 2, j.spec.Dead: 2} {
 		if _, err := adm.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 			t.Fatalf("create topic %s: %v", topic, err)
 		}
 	}
-	j.known(j.spec.In, j.spec.Copy, j.spec.Counts, j.spec.Windows)
+	j.known(j.spec.In, j.spec.Copy, j.spec.Counts, j.spec.Windows, j.spec.Dead)
 	j.in = newInput(t, b.Addrs, j.spec.In)
 	return j
 }

@@ -4,7 +4,9 @@ import "strings"
 
 // The chaos pipeline: everything an epoch can hold in one file. A plain copy
 // shows loss, doubling and order per partition; the running counts show state
-// that is one record off; the windows show event time across restarts.
+// that is one record off; the windows show event time across restarts; the dead
+// letters, of every seventh record and written behind an exchange, show that
+// errors are results like any other.
 const chaosYAML = `version: 1
 name: NAME
 parallelism: 2
@@ -12,6 +14,7 @@ max_parallelism: 8
 checkpoint:
   interval: 100ms
   transaction_timeout: 11s
+dead_letter: {topic: NAME-dead}
 sources:
   in:
     topic: NAME-in
@@ -37,7 +40,16 @@ streams:
           start: $window.start
           n: count()
           total: sum(n)
+  checked:
+    from: in
+    steps:
+      - key_by: k
+      - filter: 100 / (n % 7) > 0
+        on_error: dead_letter
 sinks:
+  checked:
+    from: checked
+    blackhole: {}
   copy:
     from: in
     topic: NAME-copy

@@ -63,6 +63,15 @@ func (e *bare) emit(topic string, partition int, key string, value any) {
 	e.write = append(e.write, &kgo.Record{Topic: topic, Partition: int32(partition), Key: []byte(key), Value: b})
 }
 
+// failed makes a dead letter of the record emitted last.
+func (e *bare) failed(partition int, offset int64) {
+	r := e.write[len(e.write)-1]
+	for _, h := range [][2]string{{"node", e.spec.DeadNode}, {"code", "eval-failed"}, {"topic", e.spec.In},
+		{"partition", fmt.Sprint(partition)}, {"offset", fmt.Sprint(offset)}} {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "kstream.error." + h[0], Value: []byte(h[1])})
+	}
+}
+
 // compute fills write, record after record in the order of a single reader.
 func (e *bare) compute() {
 	n, total, panes := map[string]int64{}, map[string]int64{}, map[string]map[int64]verify.Value{}
@@ -70,6 +79,10 @@ func (e *bare) compute() {
 		for p := range e.in {
 			v := e.in[p][i].Value
 			e.emit(e.spec.Copy, p, v.K, row{ID: v.ID, K: v.K, N: v.N, TS: int64(v.TS)})
+			if v.N%verify.DeadEvery == 0 {
+				e.emit(e.spec.Dead, len(v.K)%2, v.K, row{ID: v.ID, K: v.K, N: v.N, TS: int64(v.TS)})
+				e.failed(p, e.in[p][i].Offset)
+			}
 			n[v.K]++
 			total[v.K] += v.N
 			e.emit(e.spec.Counts, len(v.K)%3, v.K, map[string]any{"k": v.K, "n": n[v.K], "total": total[v.K]})

@@ -142,7 +142,7 @@ func (c *compiler) valueEncode(s *SinkSpec, l *layout, path string) ValueEncode 
 		v.Type = *s.Schema
 		c.fits(s, l, path)
 	}
-	if l.whole != nil || s.Format.Kind != "json" {
+	if l.whole != nil || s.Format.Kind != "json" || s.Schema != nil && l.base != nil { // what is there is known when it comes
 		v.Whole = l.valueSlot()
 		return v
 	}

@@ -8,8 +8,8 @@ import (
 
 // Compared counts what a verdict rests on.
 type Compared struct {
-	Inputs, Records, Partitions, Keys, Windows int
-	Aborted                                    int // records of attempts that did not count
+	Inputs, Records, Partitions, Keys, Windows, Dead int
+	Aborted                                          int // records of attempts that did not count
 }
 
 // problemsMax bounds a report; the first lines say what went wrong.
@@ -37,10 +37,11 @@ func Check(h History) (Compared, []string) {
 	checkCopy(v, h.In, h.Copy)
 	checkCounts(v, h.In, h.Counts)
 	checkWindows(v, h)
+	checkDead(v, h)
 	v.compared.Inputs = h.In.Len()
-	v.compared.Records = h.Copy.Len() + h.Counts.Len() + h.Windows.Len()
+	v.compared.Records = h.Copy.Len() + h.Counts.Len() + h.Windows.Len() + h.Dead.Len()
 	c := v.compared
-	if c.Inputs == 0 || c.Records == 0 || c.Partitions == 0 || c.Keys == 0 || c.Windows == 0 {
+	if c.Inputs == 0 || c.Records == 0 || c.Partitions == 0 || c.Keys == 0 || c.Windows == 0 || c.Dead == 0 {
 		v.bad("the verifier compared nothing of something: %+v", c)
 	}
 	if v.more > 0 {

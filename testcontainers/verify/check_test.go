@@ -18,7 +18,8 @@ const (
 // right makes a history without a fault: three input partitions whose keys mix,
 // the outputs as a correct run may write them.
 func right() History {
-	h := History{In: make(Log, partitions), Copy: make(Log, partitions), Counts: make(Log, 2), Windows: make(Log, 2), WindowSize: size}
+	h := History{In: make(Log, partitions), Copy: make(Log, partitions), Counts: make(Log, 2), Windows: make(Log, 2), Dead: make(Log, 2), WindowSize: size,
+		Input: "in", DeadNode: "s/x"}
 	n, total, panes := map[string]int64{}, map[string]int64{}, map[pane]Value{}
 	for i := range perPartition {
 		for p := range partitions {
@@ -26,6 +27,10 @@ func right() History {
 			v := Value{ID: fmt.Sprintf("%d-%d", p, i), K: k, N: int64(i*partitions + p + 1), TS: Millis(i * 100)}
 			h.In[p] = append(h.In[p], Rec{Offset: int64(i), Key: k, Value: v})
 			h.Copy[p] = append(h.Copy[p], Rec{Offset: int64(2 * i), Key: k, Value: v})
+			if v.N%DeadEvery == 0 {
+				h.Dead[home(k)] = append(h.Dead[home(k)], Rec{Offset: int64(i*partitions + p), Key: k, Value: v,
+					Error: fmt.Sprintf("s/x eval-failed in/%d/%d", p, i)})
+			}
 			n[k]++
 			total[k] += v.N
 			at := n[k] * 3
@@ -52,7 +57,7 @@ func TestRightHistoryPasses(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("a right history was refused: %s", strings.Join(problems, "\n"))
 	}
-	want := Compared{Inputs: 120, Records: 120 + 120 + 12, Partitions: 3, Keys: 4, Windows: 12}
+	want := Compared{Inputs: 120, Records: 120 + 120 + 12 + 17, Partitions: 3, Keys: 4, Windows: 12, Dead: 17}
 	if compared != want {
 		t.Errorf("compared %+v, want %+v", compared, want)
 	}
@@ -117,6 +122,14 @@ func TestWrongHistoriesAreCaught(t *testing.T) {
 		{"windows of a key swapped", "comes after a later one", func(h *History) {
 			h.Windows[0][0], h.Windows[0][2] = h.Windows[0][2], h.Windows[0][0]
 		}},
+		{"dead letter lost", "is missing", func(h *History) { h.Dead[0] = h.Dead[0][1:] }},
+		{"dead letter doubled", "there twice", func(h *History) { h.Dead[0] = append(h.Dead[0], h.Dead[0][0]) }},
+		{"dead letter of a good record", "has no input that fails", func(h *History) { h.Dead[0][1].Error = "s/x eval-failed in/0/0" }},
+		{"dead letter of another node", "has no input that fails", func(h *History) { h.Dead[0][1].Error = strings.Replace(h.Dead[0][1].Error, "s/x", "s/y", 1) }},
+		{"dead letter with another value", "with the key", func(h *History) { h.Dead[0][1].Value.TS++ }},
+		{"dead letter with another key", "with the key", func(h *History) { h.Dead[0][1].Key = "x" }},
+		{"dead letters swapped", "comes after a later one", func(h *History) { slices.Reverse(h.Dead[0]) }},
+		{"no dead letters", "compared nothing", func(h *History) { h.Dead = nil }},
 		{"driver wrote a value twice", "the driver is wrong", func(h *History) { h.In[0][3].Value.N = h.In[0][2].Value.N }},
 		{"driver went back in time", "the driver is wrong", func(h *History) { h.In[0][3].Value.TS = 0 }},
 		{"nothing at all", "compared nothing", func(h *History) { *h = History{WindowSize: size} }},

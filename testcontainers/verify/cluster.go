@@ -116,7 +116,7 @@ func notOpen(ctx context.Context, adm *kadm.Client, j Job) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	names := []string{j.Copy, j.Counts, j.Windows}
+	names := j.outputs()
 	internal := 0
 	for _, t := range topics.Names() {
 		if strings.HasPrefix(t, "kstream."+j.Name+".") {
@@ -179,8 +179,8 @@ func openNow(ctx context.Context, adm *kadm.Client, j Job, topics []string) ([]s
 // aborted counts the output records only uncommitted readers see: the proof that
 // the run made attempts which had to be taken back.
 func aborted(ctx context.Context, adm *kadm.Client, j Job, h History) (int, error) {
-	n := -h.Copy.Len() - h.Counts.Len() - h.Windows.Len()
-	for _, t := range []string{j.Copy, j.Counts, j.Windows} {
+	n := -h.Copy.Len() - h.Counts.Len() - h.Windows.Len() - h.Dead.Len()
+	for _, t := range j.outputs() {
 		log, err := readTopic(ctx, adm, j.Addrs, t, kgo.ReadUncommitted())
 		if err != nil {
 			return 0, fmt.Errorf("read topic %s uncommitted: %w", t, err)

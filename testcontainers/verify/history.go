@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -27,8 +28,12 @@ type Job struct {
 	Addrs                     []string
 	Name                      string // of the pipeline
 	In, Copy, Counts, Windows string // topics
+	Dead, DeadNode            string // of dead letters, and the node that writes them
 	WindowSize                int64  // milliseconds
 }
+
+// outputs are the topics a run writes for its readers.
+func (j Job) outputs() []string { return []string{j.Copy, j.Counts, j.Windows, j.Dead} }
 
 // Rec is one record as read. The fields of the value are those of all topics
 // together; each topic has some of them.
@@ -36,6 +41,7 @@ type Rec struct {
 	Offset int64
 	Key    string
 	Value  Value
+	Error  string // of a dead letter: "node code topic/partition/offset"
 }
 
 // Value is the JSON of a record: {id, k, n, ts} of input and copy, {k, n, total}
@@ -81,13 +87,14 @@ func (l Log) Len() int {
 
 // History is everything a committed reader sees of a run.
 type History struct {
-	In, Copy, Counts, Windows Log
-	WindowSize                int64
+	In, Copy, Counts, Windows, Dead Log
+	WindowSize                      int64
+	Input, DeadNode                 string // as dead letters name them
 }
 
 // Read reads all topics of the job as committed.
 func Read(ctx context.Context, j Job) (History, error) {
-	h := History{WindowSize: j.WindowSize}
+	h := History{WindowSize: j.WindowSize, Input: j.In, DeadNode: j.DeadNode}
 	adm, err := admin(j.Addrs)
 	if err != nil {
 		return h, err
@@ -96,7 +103,7 @@ func Read(ctx context.Context, j Job) (History, error) {
 	for _, t := range []struct {
 		topic string
 		to    *Log
-	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows}} {
+	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows}, {j.Dead, &h.Dead}} {
 		if *t.to, err = readTopic(ctx, adm, j.Addrs, t.topic, kgo.ReadCommitted()); err != nil {
 			return h, fmt.Errorf("read topic %s: %w", t.topic, err)
 		}
@@ -144,7 +151,7 @@ func readTopic(ctx context.Context, adm *kadm.Client, addrs []string, topic stri
 			if r.Offset >= ends[r.Partition] || r.Attrs.IsControl() {
 				return
 			}
-			rec := Rec{Offset: r.Offset, Key: string(r.Key)}
+			rec := Rec{Offset: r.Offset, Key: string(r.Key), Error: errorOf(r)}
 			if err := json.Unmarshal(r.Value, &rec.Value); err != nil {
 				bad = errors.Join(bad, fmt.Errorf("partition %d offset %d: %q: %w", r.Partition, r.Offset, r.Value, err))
 			}
@@ -155,6 +162,20 @@ func readTopic(ctx context.Context, adm *kadm.Client, addrs []string, topic stri
 		}
 	}
 	return log, nil
+}
+
+// errorOf is what the headers of a dead letter say.
+func errorOf(r *kgo.Record) string {
+	said := map[string]string{}
+	for _, h := range r.Headers {
+		if name, ours := strings.CutPrefix(h.Key, "kstream.error."); ours {
+			said[name] = string(h.Value)
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s %s/%s/%s", said["node"], said["code"], said["topic"], said["partition"], said["offset"])
 }
 
 // stableEnds is the last stable offset of every partition.

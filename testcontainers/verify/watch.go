@@ -26,7 +26,7 @@ type Watcher struct {
 // Watch starts reading the outputs of a job from their beginning.
 func Watch(j Job) (*Watcher, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(j.Addrs...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeTopics(j.Copy, j.Counts, j.Windows), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeTopics(j.outputs()...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		return nil, fmt.Errorf("watch the outputs of %s: %w", j.Name, err)
@@ -48,7 +48,7 @@ func (w *Watcher) read(ctx context.Context) {
 }
 
 func (w *Watcher) note(r *kgo.Record) {
-	rec := Rec{Offset: r.Offset, Key: string(r.Key)}
+	rec := Rec{Offset: r.Offset, Key: string(r.Key), Error: errorOf(r)}
 	if err := json.Unmarshal(r.Value, &rec.Value); err != nil {
 		w.problems = append(w.problems, fmt.Sprintf("watch: %s/%d offset %d: %v", r.Topic, r.Partition, r.Offset, err))
 	}
@@ -76,7 +76,7 @@ func (w *Watcher) Compare(ctx context.Context, j Job) (int, []string, error) {
 	defer adm.Close()
 	end := map[string]Log{}
 	total := 0
-	for _, topic := range []string{j.Copy, j.Counts, j.Windows} {
+	for _, topic := range j.outputs() {
 		log, err := readTopic(ctx, adm, j.Addrs, topic, kgo.ReadCommitted())
 		if err != nil {
 			return 0, nil, fmt.Errorf("read topic %s again: %w", topic, err)
