@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"kstream/source/nexmark"
 	"kstream/testcontainers/broker"
 )
 
@@ -56,21 +57,49 @@ func createTopic(ctx context.Context, cl *kgo.Client, topics ...string) error {
 
 // fill produces n records made by value, spread over the partitions in turn.
 func fill(ctx context.Context, cl *kgo.Client, topic string, n int, value func(i int) []byte) error {
+	return fillRecords(ctx, cl, n, func(i int) *kgo.Record {
+		return &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: value(i)}
+	})
+}
+
+// fillRecords produces n records made by of.
+func fillRecords(ctx context.Context, cl *kgo.Client, n int, of func(i int) *kgo.Record) error {
 	var failed atomic.Pointer[error]
 	for i := range n {
-		cl.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: value(i)}, func(_ *kgo.Record, err error) {
+		cl.Produce(ctx, of(i), func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed.Store(&err)
 			}
 		})
 	}
 	if err := cl.Flush(ctx); err != nil {
-		return fmt.Errorf("fill %s: %w", topic, err)
+		return fmt.Errorf("fill: %w", err)
 	}
 	if err := failed.Load(); err != nil {
-		return fmt.Errorf("fill %s: %w", topic, *err)
+		return fmt.Errorf("fill: %w", *err)
 	}
 	return nil
+}
+
+// fillBids writes the topic of bids.
+func fillBids(ctx context.Context, cl *kgo.Client, n int) error {
+	random := newRandom()
+	return fill(ctx, cl, "bids", n, func(i int) []byte { return bid(random, i) })
+}
+
+// fillNexmark writes the wrapped stream: the texts with backslashes, as the
+// reference generator makes them, because they cost a scanner more.
+func fillNexmark(ctx context.Context, cl *kgo.Client, n int) error {
+	o := nexmark.Defaults()
+	o.Escapes = true
+	g, err := nexmark.New(o)
+	if err != nil {
+		return err
+	}
+	return fillRecords(ctx, cl, n, func(i int) *kgo.Record {
+		value, at := g.Append(nil, int64(i))
+		return &kgo.Record{Topic: "nexmark", Partition: nexmark.Partition(int64(i), partitions), Value: value, Timestamp: time.UnixMilli(int64(at))}
+	})
 }
 
 func newRandom() *rand.Rand { return rand.New(rand.NewPCG(fillSeed, 0)) }

@@ -2,8 +2,8 @@
 // client on the same topic bytes in the same run. It prints figures and judges
 // nothing:
 //
-//	throughput  records per CPU-second of the engine process, a stateless map and
-//	            a keyed windowed count against the bare transactional copy
+//	throughput  records per CPU-second of the engine process, of bids and of the
+//	            wrapped Nexmark stream, against the bare transactional copy
 //	restart     kill -9 with a million keys, until the first new commit
 //	commit      duration of a commit and its stall on Apache Kafka
 //
@@ -28,10 +28,12 @@ import (
 
 // bench is one run of the program.
 type bench struct {
-	dir     string
-	records int
-	keys    int
-	rounds  int
+	dir      string
+	records  int
+	keys     int
+	rounds   int
+	topic    string // of the throughput runs, empty is all
+	profiles string // directory for CPU profiles of the throughput runs
 }
 
 func main() {
@@ -40,7 +42,9 @@ func main() {
 	only := flag.String("only", "throughput,restart,commit", "what to measure, by commas")
 	flag.IntVar(&b.records, "records", 1_000_000, "records in the topic of the throughput runs")
 	flag.IntVar(&b.keys, "keys", 1_000_000, "keys of the restart run")
-	flag.IntVar(&b.rounds, "rounds", 3, "rounds of the throughput run; the best one counts")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds of the throughput runs")
+	flag.StringVar(&b.topic, "topic", "", "only the throughput runs of this topic: bids or nexmark")
+	flag.StringVar(&b.profiles, "profiles", "", "write a CPU profile of each throughput run of kstream into this directory")
 	flag.Parse()
 	if err := b.run(context.Background(), strings.Split(*on, ","), *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -54,7 +58,11 @@ func (b *bench) run(ctx context.Context, on []string, only string) (err error) {
 	}
 	defer os.RemoveAll(b.dir)
 	for name, pkg := range map[string]string{"kfaked": "./testcontainers/kfaked", "kstream": "./cmd/kstream", "barecopy": "./bench/barecopy"} {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.bin(name), pkg).CombinedOutput(); err != nil {
+		args := []string{"build", "-o", b.bin(name)}
+		if b.profiles != "" {
+			args = append(args, "-tags", "harness") // which has the switch for profiles
+		}
+		if out, err := exec.CommandContext(ctx, "go", append(args, pkg)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // bidSource reads the bids up to the end the topic has at the start.
 const bidSource = `version: 1
 name: NAME
-checkpoint: {interval: 1s}
+checkpoint: {interval: INTERVAL}
 sources:
   bids:
     topic: IN
@@ -54,6 +54,65 @@ sinks:
   out: {from: main, topic: OUT}
 state: {dir: STATE}
 `
+
+// eventSource reads the wrapped Nexmark stream; the last line of the file begins
+// the list of steps behind the change to bids.
+const eventSource = `version: 1
+name: NAME
+checkpoint: {interval: INTERVAL}
+sources:
+  events:
+    topic: IN
+    stop: latest
+    schema:
+      event_type: int!
+      person: {id: int!, name: string, emailAddress: string, creditCard: string, city: string, state: string, dateTime: string!, extra: string}
+      auction: {id: int!, itemName: string, description: string, initialBid: int, reserve: int, dateTime: string!, expires: string!, seller: int, category: int, extra: string}
+      bid: {auction: int!, bidder: int!, price: int!, channel: string, url: string, dateTime: string!, extra: string}
+    event_time: timestamp(bid?.dateTime ?? auction?.dateTime ?? person?.dateTime, "2006-01-02 15:04:05.999")
+    watermark: 4s
+sinks:
+  out: {from: main, topic: OUTPARTITION}
+state: {dir: STATE}
+streams:
+  bids: {from: events, steps: [{filter: event_type == 2}, {map: bid}]}
+  main:
+    from: bids
+    steps:
+`
+
+// The queries of Nexmark that need no state, and the count per auction.
+const (
+	q0Steps = `      - project: [auction, bidder, price, dateTime, extra]
+`
+	q1Steps = `      - map:
+          auction: auction
+          bidder: bidder
+          price: decimal(price) * 0.908
+          dateTime: dateTime
+          extra: extra
+`
+	q2Steps = `      - filter: auction % 123 == 0
+      - project: [auction, price]
+`
+	perAuctionSteps = `      - key_by: auction
+      - window: {tumbling: 10s}
+      - aggregate:
+          auction: $key
+          start: $window.start
+          bids: count()
+`
+)
+
+// nexmarkYAML is a query over the wrapped stream. Rows without a key go where
+// their event came from.
+func nexmarkYAML(steps string) string {
+	partition := ", partition: source_partition"
+	if steps == perAuctionSteps {
+		partition = ""
+	}
+	return strings.Replace(eventSource, "PARTITION", partition, 1) + steps
+}
 
 // keysYAML keeps a row for each key for ever.
 const keysYAML = `version: 1

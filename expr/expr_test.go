@@ -2,9 +2,11 @@ package expr
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kstream/record"
 )
@@ -381,4 +383,42 @@ func FuzzEval(f *testing.F) {
 			t.Fatalf("%s has type %s and gives %s", text, p.Type, show(v))
 		}
 	})
+}
+
+// TestSQLLayoutsAreTheLibrarys holds the parser of the SQL form against the
+// library's, on texts that are a little wrong in every place.
+func TestSQLLayoutsAreTheLibrarys(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 12))
+	s := parseScope(t, `x: string = "2026-01-31 10:15:00"`)
+	var programs []*Program
+	layouts := []string{"2006-01-02 15:04:05", "2006-01-02 15:04:05.9", "2006-01-02 15:04:05.999", "2006-01-02 15:04:05.999999999",
+		"2006-01-02 15:04:05.000", "2006-01-02 15:04:05.", "2006-01-02 15:04:05Z07:00"}
+	for _, layout := range layouts {
+		programs = append(programs, mustCompile(t, s, `timestamp(x, "`+layout+`")`))
+	}
+	const letters = "0123456789-:. T,Z+"
+	good := 0
+	for range 40_000 {
+		text := []byte("2024-02-29 23:59:59.987654321123"[:19+random.IntN(14)])
+		for range random.IntN(4) {
+			text[random.IntN(len(text))] = letters[random.IntN(len(letters))]
+		}
+		e := testEnv(s)
+		e.Row.Slots[0] = record.StringBytes(text)
+		for i, layout := range layouts {
+			e.Begin(e.Row)
+			got := programs[i].Eval(e)
+			want, err := time.ParseInLocation(layout, string(text), time.UTC)
+			bad := err != nil || want.Year() < 1678 || want.Year() > 2261
+			if bad != (e.Err() != nil) || !bad && got.Int() != want.UnixNano() {
+				t.Fatalf("%q with %q: got %s and %v, the library %v and %v", text, layout, show(got), e.Err(), want, err)
+			}
+			if !bad {
+				good++
+			}
+		}
+	}
+	if good < 1_000 {
+		t.Errorf("only %d texts were times", good)
+	}
 }

@@ -223,6 +223,12 @@ func toTimestamp(e *Env, x, layout, zone record.Value) record.Value {
 }
 
 func parseTime(e *Env, text, layout string, zone record.Value) record.Value {
+	if zone.IsNull() && sqlLayout(layout) {
+		if ns, ok := record.ParseTimestampSQL(text); ok {
+			return record.TimestampNanos(ns)
+		}
+		// The library takes a few more texts, and says what is wrong with others.
+	}
 	l := e.zone(zone)
 	if l == nil {
 		return record.Null
@@ -232,6 +238,17 @@ func parseTime(e *Env, text, layout string, zone record.Value) record.Value {
 		return e.fail("%q does not have the layout %q", clip(text), clip(layout))
 	}
 	return timestampFrom(e, t)
+}
+
+// sqlLayout reports whether a layout is the SQL form of a time with optional
+// digits of a fraction, which has a parser of its own.
+func sqlLayout(layout string) bool {
+	const seconds = "2006-01-02 15:04:05"
+	if !strings.HasPrefix(layout, seconds) {
+		return false
+	}
+	fraction := layout[len(seconds):]
+	return fraction == "" || len(fraction) <= 10 && fraction[0] == '.' && strings.Trim(fraction[1:], "9") == "" && len(fraction) > 1
 }
 
 // timestampFrom refuses years that do not fit into nanoseconds of 64 bits.

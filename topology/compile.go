@@ -187,7 +187,7 @@ func jsonLayout(src *Source, l *layout) {
 	}
 	if schema != nil {
 		for _, f := range schema.Fields {
-			l.columns = append(l.columns, column{name: f.Name, typ: f.Type, bind: func(_ *layout, rest []string) binding {
+			l.columns = append(l.columns, column{name: f.Name, typ: f.Type, deep: true, bind: func(_ *layout, rest []string) binding {
 				path, t := []string{f.Name}, f.Type
 				for _, name := range rest {
 					inner, ok := t.Field(name)

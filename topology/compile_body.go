@@ -37,6 +37,14 @@ func (c *compiler) body(b *Body, path string, in *layout) (out *layout, assigns 
 	out = &layout{frame: in.frame}
 	node := &Node{}
 	if b.Whole != nil {
+		if b.Whole.Tree != nil {
+			if path, ok := b.Whole.Tree.Path(); ok {
+				if w, ok := in.part(path); ok {
+					out.whole = w
+					return out, nil
+				}
+			}
+		}
 		p := c.value(b.Whole, path, in)
 		if p == nil {
 			out.whole = &binding{typ: record.Any}

@@ -214,14 +214,31 @@ func (x *carrier) mirror(l, s *layout) {
 		}
 	}
 	if s.whole != nil {
-		l.whole = &binding{slot: x.carry("$value", (*layout).valueSlot), typ: s.whole.typ}
+		l.whole = x.whole(s.whole)
 	}
+}
+
+// whole is the sender's value behind the exchange, or the parts of it that are
+// read.
+func (x *carrier) whole(w *binding) *binding {
+	return &binding{typ: w.typ, open: func(_ *layout, path []string) binding {
+		if w.open == nil || len(path) == 0 {
+			return binding{slot: x.carry("$value", (*layout).valueSlot), typ: w.typ}
+		}
+		b := w.open(x.senders[0], path)
+		if b.used == 0 {
+			return binding{slot: x.carry("$value", (*layout).valueSlot), typ: w.typ}
+		}
+		covered := path[:b.used]
+		b.slot = x.carry("$value"+joinPath(covered), func(s *layout) int { return s.whole.open(s, covered).slot })
+		return b
+	}}
 }
 
 // column is a sender's column behind the exchange. Paths into it are carried by
 // themselves when there is one sender, which may have them scanned directly.
 func (x *carrier) column(col column, paths bool) column {
-	return column{name: col.name, typ: col.typ, bind: func(_ *layout, rest []string) binding {
+	return column{name: col.name, typ: col.typ, deep: paths && col.deep, bind: func(_ *layout, rest []string) binding {
 		if !paths {
 			rest = nil
 		}

@@ -205,8 +205,15 @@ func (c *compiler) explode(l, next *layout, st *StepSpec) {
 	if l.whole == nil {
 		return
 	}
-	t, slot := l.whole.typ, l.whole.slot
+	t, whole := l.whole.typ, l.whole
 	next.whole = nil
+	if whole.open != nil && t.Kind == record.TypeObject {
+		for _, f := range t.Fields {
+			next.columns = append(next.columns, partColumn(whole, f))
+		}
+		return
+	}
+	slot := l.wholeSlot()
 	switch t.Kind {
 	case record.TypeObject:
 		for _, f := range t.Fields {
@@ -221,6 +228,18 @@ func (c *compiler) explode(l, next *layout, st *StepSpec) {
 		c.problem(st.At, "type-mismatch", st.Path, fmt.Sprintf("%s needs an object, the value is %s", st.Op, t),
 			"make an object first: map: {text: $value}")
 	}
+}
+
+// partColumn is a part of a value that has no slot yet, as a column.
+func partColumn(whole *binding, f record.Field) column {
+	return column{name: f.Name, typ: f.Type, deep: true, bind: func(at *layout, rest []string) binding {
+		b := whole.open(at, append([]string{f.Name}, rest...))
+		if b.used == 0 {
+			return binding{slot: memberSlot(at, b.slot, f.Name), typ: f.Type}
+		}
+		b.used--
+		return b
+	}}
 }
 
 // memberColumn is a member of an object that stands in a slot, as a column.

@@ -20,17 +20,23 @@ func (f *registers) alloc() int {
 
 // binding is a value in a slot: a column, or a path into one. used says how
 // many elements of the path behind the column's name the slot covers.
+//
+// A value that is one whole may have no slot yet: open gives the slot of the
+// value (an empty path) or of a part of it, which is then read alone.
 type binding struct {
 	slot int
 	typ  record.Type
 	used int
+	open func(at *layout, path []string) binding
 }
 
 // column is one named field of the rows at a place. Its slot is taken when it
-// is first read, so what nobody reads is neither scanned nor carried.
+// is first read, so what nobody reads is neither scanned nor carried. Deep says
+// that bind gives the parts of declared objects slots of their own.
 type column struct {
 	name string
 	typ  record.Type
+	deep bool
 	bind func(at *layout, rest []string) binding
 }
 
@@ -139,6 +145,9 @@ func (l *layout) field(path []string) (binding, bool) {
 		return binding{slot: l.base.field(l, path[0]), typ: record.Any, used: 1}, true
 	}
 	if l.whole != nil && hasFields(l.whole.typ, path[0]) {
+		if l.whole.open != nil {
+			return l.whole.open(l, path), true
+		}
 		return binding{slot: l.whole.slot, typ: l.whole.typ, used: 0}, true
 	}
 	return binding{}, false
@@ -196,7 +205,7 @@ func (l *layout) valueType() record.Type {
 // value is $value as a reference.
 func (l *layout) value() expr.Ref {
 	if l.whole != nil {
-		return expr.Ref{Kind: expr.RefSlot, Slot: l.whole.slot}
+		return expr.Ref{Kind: expr.RefSlot, Slot: l.wholeSlot()}
 	}
 	if l.base != nil {
 		return expr.Ref{Kind: expr.RefSlot, Slot: l.valueSlot()}
@@ -213,12 +222,61 @@ func (l *layout) namedRefs() []expr.NamedRef {
 	return refs
 }
 
+// wholeSlot is the slot of a value that is one whole.
+func (l *layout) wholeSlot() int {
+	if l.whole.open != nil {
+		return l.whole.open(l, nil).slot
+	}
+	return l.whole.slot
+}
+
+// part is the value at a path of the columns as a whole value of its own, if it
+// is a declared object: nothing is copied, what is read of it is read from where
+// it stands.
+func (l *layout) part(path []string) (*binding, bool) {
+	above := path[1:]
+	c, ok := l.column(path[0])
+	t, open := c.typ, c.bind
+	switch {
+	case ok && c.deep:
+	case !ok && l.base == nil && l.whole != nil && l.whole.open != nil:
+		above, t, open = path, l.whole.typ, l.whole.open
+	default:
+		return nil, false
+	}
+	if t, ok = typeAt(t, above); !ok || t.Kind != record.TypeObject {
+		return nil, false
+	}
+	return &binding{typ: t, open: func(at *layout, rest []string) binding {
+		b := open(at, append(append([]string(nil), above...), rest...))
+		if b.used -= len(above); b.used > 0 {
+			b.typ.Required = false // the object may be null
+		}
+		return b
+	}}, true
+}
+
+// typeAt is the declared type at a path.
+func typeAt(t record.Type, path []string) (record.Type, bool) {
+	for _, name := range path {
+		if t.Kind != record.TypeObject {
+			return t, false
+		}
+		inner, ok := t.Field(name)
+		if !ok {
+			return t, false
+		}
+		t = inner
+	}
+	return t, true
+}
+
 // valueSlot is a slot that holds $value; if the value only exists in parts it
 // is put together in front of the node that is being compiled.
 func (l *layout) valueSlot() int {
 	switch {
 	case l.whole != nil:
-		return l.whole.slot
+		return l.wholeSlot()
 	case l.base != nil && len(l.hidden) == 0 && len(l.columns) == 0:
 		return l.base.all(l)
 	}

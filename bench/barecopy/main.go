@@ -22,8 +22,9 @@ func main() {
 	from := flag.String("from", "", "topic to read")
 	to := flag.String("to", "", "topic to write")
 	every := flag.Duration("every", time.Second, "time between commits")
+	pools := flag.Bool("pools", false, "let the client use the memory of fetched records again")
 	flag.Parse()
-	n, err := run(context.Background(), strings.Split(*brokers, ","), *from, *to, *every)
+	n, err := run(context.Background(), strings.Split(*brokers, ","), *from, *to, *every, *pools)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "barecopy:", err)
 		os.Exit(1)
@@ -32,13 +33,17 @@ func main() {
 }
 
 // run copies and returns the number of records.
-func run(ctx context.Context, brokers []string, from, to string, every time.Duration) (int64, error) {
-	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(brokers...),
-		kgo.ConsumerGroup("barecopy-"+to), kgo.ConsumeTopics(from), kgo.TransactionalID("barecopy-"+to),
+func run(ctx context.Context, brokers []string, from, to string, every time.Duration, pools bool) (int64, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(brokers...),
+		kgo.ConsumerGroup("barecopy-" + to), kgo.ConsumeTopics(from), kgo.TransactionalID("barecopy-" + to),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.DefaultProduceTopic(to), kgo.ProducerBatchCompression(kgo.SnappyCompression()),
-		kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(20000), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(4<<20), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		kgo.ProducerBatchMaxBytes(1 << 20), kgo.MaxBufferedRecords(20000), kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.FetchMaxBytes(16 << 20), kgo.FetchMaxPartitionBytes(4 << 20), kgo.RecordPartitioner(kgo.ManualPartitioner())}
+	if pools {
+		opts = append(opts, kgo.WithPools(&fetchPools{}))
+	}
+	s, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
 		return 0, err
 	}
@@ -47,7 +52,7 @@ func run(ctx context.Context, brokers []string, from, to string, every time.Dura
 	if err != nil {
 		return 0, err
 	}
-	c := copier{s: s, to: to, left: map[int32]int64{}}
+	c := copier{s: s, to: to, pools: pools, left: map[int32]int64{}}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
 			c.left[o.Partition] = o.Offset
@@ -67,6 +72,7 @@ type copier struct {
 	to     string
 	left   map[int32]int64 // end offset of the partitions that have not reached it
 	n      int64
+	pools  bool
 	failed atomic.Pointer[error]
 }
 
@@ -76,9 +82,13 @@ func (c *copier) epoch(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	until := time.Now().Add(every)
-	promise := func(_ *kgo.Record, err error) {
+	promise := func(r *kgo.Record, err error) {
 		if err != nil {
 			c.failed.Store(&err)
+			return
+		}
+		if c.pools {
+			r.Recycle()
 		}
 	}
 	for time.Now().Before(until) && len(c.left) > 0 {
