@@ -215,6 +215,11 @@ func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, 
 		if err != nil {
 			return err
 		}
+		if o := row.Origin; o != nil && o.Partition >= partitions && spec.Partition.Kind == "source_partition" && spec.Holes == nil {
+			if partitions, err = b.life.grown(spec.Topic, partitions); err != nil {
+				return err
+			}
+		}
 		if spec.Holes != nil {
 			if partitions, err = b.life.partitionsOf(spec, named, m.Topic); err != nil {
 				return err

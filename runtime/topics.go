@@ -87,3 +87,31 @@ func (l *life) lookTopic(s *topology.SinkSpec, topic string) (int32, error) {
 	t.known[topic] = info.Partitions
 	return info.Partitions, nil
 }
+
+// grown looks whether an output has more partitions than it had, for a record
+// that was read from a partition that was added to the input.
+func (l *life) grown(topic string, known int32) (int32, error) {
+	t := &l.named
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.known[topic]; n > known {
+		return n, nil // another task has looked
+	}
+	if at, ok := t.missing[topic]; ok && l.job.clock().Sub(at) < missingFor {
+		return known, nil
+	}
+	found, err := l.client.Topics.Topics(l.ctx, []string{topic})
+	if err != nil {
+		return known, err
+	}
+	if t.known == nil {
+		t.known, t.missing = map[string]int32{}, map[string]time.Time{}
+	}
+	n := found[topic].Partitions
+	if n <= known {
+		t.missing[topic] = l.job.clock()
+		return known, nil
+	}
+	t.known[topic] = n
+	return n, nil
+}

@@ -21,6 +21,7 @@ sources:
     schema: {id: string!, k: string!, n: int!, ts: timestamp!}
     event_time: ts
     watermark: {ascending: true, idle: none, every: 50ms}
+    partition_discovery: 200ms
 streams:
   counts:
     from: in

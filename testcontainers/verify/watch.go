@@ -27,7 +27,7 @@ type Watcher struct {
 func Watch(j Job) (*Watcher, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(j.Addrs...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeTopics(j.outputs()...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(100*time.Millisecond))
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		return nil, fmt.Errorf("watch the outputs of %s: %w", j.Name, err)
 	}
