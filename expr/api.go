@@ -92,6 +92,7 @@ const (
 	WantInt
 	WantText
 	WantBytes // text or bytes
+	WantDuration
 )
 
 // Want is the type a place needs and its name in messages: "filter", "event_time".

@@ -132,6 +132,7 @@ func TestWantIsEnforcedForAny(t *testing.T) {
 		{WantList, `{"a":1}`, "place needs a list, found object"}, {WantList, "[1]", ""},
 		{WantKey, "1.5", "a float cannot be a key"}, {WantKey, "[1]", "a list cannot be a key"}, {WantKey, "5", ""}, {WantKey, `{"a":1}`, ""},
 		{WantInt, `"x"`, "place needs a whole number, found string"}, {WantText, "1", "place needs text, found int"},
+		{WantDuration, "5", "place needs a duration, found int"}, {WantDuration, "null", ""},
 		{WantBytes, "1", "place needs text or bytes, found int"}, {WantBytes, `"a"`, ""}, {WantAny, "1.5", ""},
 	} {
 		s := parseScope(t, "x: any = "+c.value)

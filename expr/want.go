@@ -22,8 +22,11 @@ func (c *compiler) checkWant(o *operand, w Want) {
 		return
 	}
 	hint := ""
-	if w.Type == WantTimestamp {
+	switch w.Type {
+	case WantTimestamp:
 		hint = timestampHint(cl, c.tree.source(o.node))
+	case WantDuration:
+		hint = `a duration is written duration("10m")`
 	}
 	c.mismatchSpan(o.node, hint, "%s needs %s, %s", c.place, needs, c.is(o))
 }
@@ -40,6 +43,8 @@ func needs(w WantKind, cl class) (string, bool) {
 		return "a whole number", cl == intClass
 	case WantText:
 		return "text", cl == textClass
+	case WantDuration:
+		return "a duration", cl == durationClass
 	case WantBytes:
 		return "text or bytes", cl == textClass || cl == bytesClass
 	}

@@ -22,6 +22,7 @@ import (
 //
 //	main entry   key = the encoded $key
 //	             [newest event time, 8 bytes; end of the group, 8]   only without a window
+//	             [oldest, newest event time, 8 bytes each]   only in count windows
 //	             the accumulators in the order of the calls:
 //	  count, count_if          n 8
 //	  sum, sum_if              scalar 10
@@ -63,6 +64,7 @@ type accumulators struct {
 	size    int
 	newest  bool                           // the main entry begins with the newest event time, and when the group ends
 	expiry  *expiry                        // of state without a window
+	span    bool                           // it begins with the oldest and the newest event time
 	beside  bool                           // some accumulator has entries beside the main one
 	evals   []func(*expr.Env) record.Value // the arguments of all calls
 	args    []record.Value
@@ -92,6 +94,8 @@ type accumulator interface {
 	store(at *place, args []record.Value) error
 	// merge takes the state of one pane into the result, in order of panes.
 	merge(main []byte, at *place) error
+	// drop deletes the entries beside the main one.
+	drop(main []byte, at *place) error
 	// result is the value of everything merged since the last call of result.
 	result() (record.Value, error)
 }
@@ -102,6 +106,9 @@ func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 	a := &accumulators{base: b, newest: b.node.Kind == topology.NodeAggregate}
 	if a.newest {
 		a.size = newestSize + expirySize
+	}
+	if a.span = b.node.Window != nil && b.node.Window.Count; a.span {
+		a.size = 16
 	}
 	layout := parts{env: b.expr, panes: panes}
 	for _, k := range b.node.Aggregate.Calls {
@@ -177,6 +184,12 @@ func (a *accumulators) update(row *record.Row, ns int64) (main []byte, fresh boo
 	if a.newest {
 		raise(main, row.Time, fresh)
 		a.expiry.renew(main)
+	}
+	if a.span {
+		if fresh || row.Time < oldestOf(main) {
+			binary.LittleEndian.PutUint64(main, uint64(row.Time))
+		}
+		raise(main[8:], row.Time, fresh)
 	}
 	if !a.beside {
 		return main, fresh, nil
@@ -328,6 +341,29 @@ func (a *accumulators) stateError(row *record.Row, err error) error {
 		return a.failed(row, &RecordError{Code: codeEval, Message: string(bad)})
 	}
 	return a.wrap("state", err)
+}
+
+// drop deletes what is known of a key in a namespace.
+func (a *accumulators) drop(g record.KeyGroup, ns int64, key []byte) error {
+	if a.beside {
+		main, ok, err := a.table.Get(g, ns, key)
+		if err != nil || !ok {
+			return err
+		}
+		a.saved = append(a.saved[:0], main...)
+		a.at.move(g, ns, key)
+		for i := range a.calls {
+			k := &a.calls[i]
+			if err := k.acc.drop(a.saved[k.off:k.end], &a.at); err != nil {
+				return err
+			}
+		}
+	}
+	return a.table.Delete(g, ns, key)
+}
+
+func oldestOf(main []byte) record.Timestamp {
+	return record.Timestamp(binary.LittleEndian.Uint64(main))
 }
 
 // raise keeps the newest event time of the key at the start of the main entry.

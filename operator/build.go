@@ -77,6 +77,8 @@ func (c *Chain) buildOutputs(n *topology.Node, s step, env *Env) (err error) {
 	switch s := s.(type) {
 	case *windowed:
 		s.late, err = c.buildAll(n.Late, env)
+	case *sessions:
+		s.late, err = c.buildAll(n.Late, env)
 	case *split:
 		for _, route := range n.Routes {
 			out, err := c.buildAll(route, env)
@@ -115,6 +117,12 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		}
 		return newAggregate(b, acc, c.Slots), nil
 	case topology.NodeWindow:
+		switch {
+		case n.Window.Session != nil:
+			return c.newSessions(b)
+		case n.Window.Count:
+			return c.newCounted(b)
+		}
 		return c.newWindowed(b)
 	case topology.NodeSink:
 		return newSink(b)

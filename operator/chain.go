@@ -60,6 +60,8 @@ type Chain struct {
 	bases     []*base
 	stateful  []*state.Table
 	expiring  []*expiry // those with a state_ttl
+	clocked   []clocked
+	behind    record.Timestamp // how far Passed is behind the watermark
 	watermark record.Timestamp
 }
 

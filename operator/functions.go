@@ -74,6 +74,7 @@ type inline struct{}
 
 func (inline) load(*place, []record.Value) error  { return nil }
 func (inline) store(*place, []record.Value) error { return nil }
+func (inline) drop([]byte, *place) error          { return nil }
 
 // increment adds one to a counter of the main entry.
 func increment(b []byte) {
@@ -250,6 +251,8 @@ func (e *extreme) add(main []byte, args []record.Value) error {
 
 func (e *extreme) store(at *place, _ []record.Value) error { return e.cell.store(at) }
 
+func (e *extreme) drop(_ []byte, at *place) error { return e.cell.drop(at) }
+
 func (e *extreme) merge(main []byte, at *place) error {
 	if err := e.cell.load(at); err != nil {
 		return err
@@ -303,6 +306,13 @@ func (e *extremeBy) store(at *place, _ []record.Value) error {
 		return err
 	}
 	return e.value.store(at)
+}
+
+func (e *extremeBy) drop(_ []byte, at *place) error {
+	if err := e.by.drop(at); err != nil {
+		return err
+	}
+	return e.value.drop(at)
 }
 
 func (e *extremeBy) merge(main []byte, at *place) error {

@@ -96,6 +96,27 @@ func (d *distinct) merge(main []byte, at *place) error {
 	return nil
 }
 
+// drop finds the members by their numbers, so it needs panes.
+func (d *distinct) drop(main []byte, at *place) error {
+	for i := range counter(main) {
+		member, ok, err := at.table.Get(at.group, at.ns, at.numbered(i, d.part, byNumber))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errMissing
+		}
+		d.buf = append(d.buf[:0], member...)
+		if err := at.table.Delete(at.group, at.ns, d.key(at, d.buf)); err != nil {
+			return err
+		}
+		if err := at.table.Delete(at.group, at.ns, at.numbered(i, d.part, byNumber)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // before reports whether an earlier pane has the member in buf.
 func (d *distinct) before(at *place) (bool, error) {
 	key := d.key(at, d.buf)
@@ -169,6 +190,15 @@ func (c *collect) store(at *place, args []record.Value) error {
 	}
 	c.fresh = false
 	return at.write(at.numbered(c.number, c.part), args[0])
+}
+
+func (c *collect) drop(main []byte, at *place) error {
+	for i := range counter(main) {
+		if err := at.table.Delete(at.group, at.ns, at.numbered(i, c.part)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *collect) merge(main []byte, at *place) error {

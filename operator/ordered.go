@@ -55,6 +55,8 @@ func timeOf(main []byte) record.Timestamp {
 
 func (f *firstLast) store(at *place, _ []record.Value) error { return f.cell.store(at) }
 
+func (f *firstLast) drop(_ []byte, at *place) error { return f.cell.drop(at) }
+
 func (f *firstLast) merge(main []byte, at *place) error {
 	if main[8] == 0 || f.any && !f.wins(timeOf(main), f.time) {
 		return nil

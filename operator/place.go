@@ -130,6 +130,14 @@ func (c *cell) store(at *place) error {
 	return at.write(at.subKey(c.part), c.next)
 }
 
+// drop deletes a cell beside the main entry.
+func (c *cell) drop(at *place) error {
+	if !c.beside {
+		return nil
+	}
+	return at.table.Delete(at.group, at.ns, at.subKey(c.part))
+}
+
 func putScalar(b []byte, v record.Value) {
 	_ = b[scalarSize-1]
 	b[0], b[1] = byte(v.Kind()), v.Scale()

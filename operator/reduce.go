@@ -153,6 +153,13 @@ func (a *reduce) store(at *place, _ []record.Value) (err error) {
 	return at.table.Put(at.group, at.ns, at.subKey(a.part), b)
 }
 
+func (a *reduce) drop(_ []byte, at *place) error {
+	if !a.beside {
+		return nil
+	}
+	return at.table.Delete(at.group, at.ns, at.subKey(a.part))
+}
+
 // merge combines what was merged before with the value of a pane.
 func (a *reduce) merge(main []byte, at *place) error {
 	if main[8] == 0 {

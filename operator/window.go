@@ -14,14 +14,22 @@ import (
 // With emit append a window gives one result per key, when it closes. With emit
 // update it gives one when it ends, and one more for each late row until it
 // closes. A pane is dropped once all its windows are closed.
+//
+// Windows with a time zone are calculated in its local time: panes are named by
+// it, and ended and closed are the watermark in it.
 type windowed struct {
 	*accumulators
-	assign  window.Assigner
-	trigger window.Trigger
-	late    []step
-	own     record.Row
+	assign   window.Assigner  // without lateness, which is in closed
+	calendar *window.Calendar // nil: local time is UTC
+	lateness record.Timestamp
+	trigger  window.Trigger
+	late     []step
+	own      record.Row
+	byClock  *wallClock // nil: the watermark closes windows
 
-	watermark record.Timestamp
+	watermark record.Timestamp   // of the rows' times
+	ended     record.Timestamp   // the watermark in local time: what it is compared with at a window's end,
+	closed    record.Timestamp   // and at its close
 	panes     []record.Timestamp // live ones, ascending
 	lastPane  record.Timestamp   // where the last row fell that was not late
 	keys      keyList
@@ -36,7 +44,7 @@ type keyList struct {
 
 func (c *Chain) newWindowed(b *base) (*windowed, error) {
 	spec := b.node.Window
-	assign := window.New(spec.Size, spec.Slide, spec.Offset, spec.AllowedLateness)
+	assign := window.New(spec.Size, spec.Slide, spec.Offset, 0)
 	acc, err := c.newAccumulators(b, !assign.Tumbling())
 	if err != nil {
 		return nil, err
@@ -44,31 +52,74 @@ func (c *Chain) newWindowed(b *base) (*windowed, error) {
 	w := &windowed{
 		accumulators: acc,
 		assign:       assign,
+		lateness:     record.Timestamp(spec.AllowedLateness),
 		trigger:      window.AtClose,
 		own:          record.Row{Slots: c.Slots},
-		watermark:    record.MinTimestamp,
 		lastPane:     record.MinTimestamp,
 	}
+	if spec.Zone != nil {
+		w.calendar = window.NewCalendar(spec.Zone, spec.Size)
+	}
+	w.reach(record.MinTimestamp)
 	if b.node.Aggregate.Emit == "update" {
 		w.trigger = window.AtEnd
+	}
+	if spec.Clock {
+		if w.byClock, err = c.newWallClock(b, acc.table); err != nil {
+			return nil, err
+		}
+		c.clocked = append(c.clocked, w)
 	}
 	namespaces, err := acc.table.Namespaces()
 	if err != nil {
 		return nil, b.wrap("read state", err)
 	}
 	for _, ns := range namespaces {
-		w.panes = append(w.panes, record.Timestamp(ns))
+		if ns != clockNamespace {
+			w.panes = append(w.panes, record.Timestamp(ns))
+		}
 	}
 	return w, nil
+}
+
+// reach sets the watermark. A window [start, end) ends when the watermark is at
+// end-1, which in local time is when the local time of the next millisecond is
+// at the end.
+func (w *windowed) reach(watermark record.Timestamp) {
+	w.watermark = watermark
+	w.ended = w.inLocal(watermark)
+	w.closed = w.inLocal(window.Minus(watermark, w.lateness))
+}
+
+func (w *windowed) inLocal(watermark record.Timestamp) record.Timestamp {
+	if w.calendar == nil || watermark == record.MinTimestamp || watermark == record.MaxTimestamp {
+		return watermark
+	}
+	return w.calendar.Local(watermark+1) - 1
+}
+
+// windowAt is the window that begins at a local time.
+func (w *windowed) windowAt(start record.Timestamp) record.Window {
+	out := w.assign.Window(start)
+	if w.calendar != nil {
+		out = record.Window{Start: w.calendar.Instant(out.Start), End: w.calendar.Instant(out.End)}
+	}
+	return out
 }
 
 func (w *windowed) process(row *record.Row) error {
 	w.stats.In++
 	t := row.Time
+	if w.byClock != nil {
+		t = w.byClock.at(w.expr.Now, w.watermark)
+	}
 	// A row ahead of the watermark cannot be late, nor in a window that ended.
 	behind := t <= w.watermark
-	if behind && w.assign.Late(t, w.watermark) {
-		return w.tooLate(row)
+	if w.calendar != nil {
+		t = w.calendar.Local(t)
+	}
+	if behind && w.assign.Late(t, w.closed) {
+		return tooLate(w.base, w.late, row)
 	}
 	pane := w.lastPane
 	if t < pane || t-pane >= w.assign.PaneLength() || pane == record.MinTimestamp {
@@ -97,14 +148,15 @@ func (w *windowed) addPane(pane record.Timestamp) {
 	w.lastPane = pane
 }
 
-func (w *windowed) tooLate(row *record.Row) error {
-	if len(w.late) == 0 {
-		if w.env.Count.LateDropped != nil {
-			w.env.Count.LateDropped(w.node.UID)
+// tooLate hands a late row to the side output, or counts it.
+func tooLate(b *base, late []step, row *record.Row) error {
+	if len(late) == 0 {
+		if b.env.Count.LateDropped != nil {
+			b.env.Count.LateDropped(b.node.UID)
 		}
 		return nil
 	}
-	for _, s := range w.late {
+	for _, s := range late {
 		if err := s.process(row); err != nil {
 			return err
 		}
@@ -115,8 +167,8 @@ func (w *windowed) tooLate(row *record.Row) error {
 // correct gives new results of the key for the windows of a late row that have
 // ended and are not closed.
 func (w *windowed) correct(row *record.Row, pane record.Timestamp, fresh bool) error {
-	for start := w.assign.First(pane); start <= w.assign.Last(pane) && w.assign.Ended(start, w.watermark); start += w.assign.Slide() {
-		if w.assign.Closed(start, w.watermark) {
+	for start := w.assign.First(pane); start <= w.assign.Last(pane) && w.assign.Ended(start, w.ended); start += w.assign.Slide() {
+		if w.assign.Closed(start, w.closed) {
 			continue
 		}
 		n, err := w.gather(w.panesOf(start), row.Group, row.KeyBytes)
@@ -163,7 +215,9 @@ func (w *windowed) gather(panes []record.Timestamp, g record.KeyGroup, key []byt
 // result makes a row of what was gathered and passes it on. Row is the one that
 // is being processed, nil when the watermark fires.
 func (w *windowed) result(start record.Timestamp, g record.KeyGroup, key []byte, row *record.Row) error {
-	w.own.Window = w.assign.Window(start)
+	if row != nil {
+		w.own.Window = w.windowAt(start)
+	}
 	w.own.Time, w.own.Group = w.own.Window.End-1, g
 	if _, err := w.decodeKey(&w.own, key); err != nil {
 		return err
@@ -171,20 +225,13 @@ func (w *windowed) result(start record.Timestamp, g record.KeyGroup, key []byte,
 	return w.pass(&w.own, row)
 }
 
-// advance fires the windows that are due, in the order of their ends, then drops
-// the panes that no open window needs.
+// advance takes a watermark. Where the clock closes windows only the last one
+// does too: nothing comes any more.
 func (w *windowed) advance(watermark record.Timestamp) error {
-	w.own.Op = record.OpInsert
-	err := w.assign.Due(w.panes, w.trigger, w.watermark, watermark, w.fire)
-	if err != nil {
-		return err
-	}
-	w.watermark = watermark
-	for len(w.panes) > 0 && w.assign.PaneDone(w.panes[0], watermark) {
-		if err := w.table.DropNamespace(int64(w.panes[0])); err != nil {
-			return w.wrap("drop closed windows", err)
+	if w.byClock == nil || watermark == record.MaxTimestamp {
+		if err := w.fireDue(watermark); err != nil {
+			return err
 		}
-		w.panes = slices.Delete(w.panes, 0, 1)
 	}
 	for _, s := range w.late {
 		if err := s.advance(watermark); err != nil {
@@ -194,8 +241,32 @@ func (w *windowed) advance(watermark record.Timestamp) error {
 	return w.base.advance(watermark)
 }
 
+// fireDue fires the windows that are due, in the order of their ends, then drops
+// the panes that no open window needs.
+func (w *windowed) fireDue(watermark record.Timestamp) error {
+	mark := &w.ended
+	if w.trigger == window.AtClose {
+		mark = &w.closed
+	}
+	before := *mark
+	w.reach(watermark)
+	w.own.Op = record.OpInsert
+	if err := w.assign.Due(w.panes, w.trigger, before, *mark, w.fire); err != nil {
+		return err
+	}
+	for len(w.panes) > 0 && w.assign.PaneDone(w.panes[0], w.closed) {
+		if err := w.table.DropNamespace(int64(w.panes[0])); err != nil {
+			return w.wrap("drop closed windows", err)
+		}
+		w.panes = slices.Delete(w.panes, 0, 1)
+	}
+	return nil
+}
+
 func (w *windowed) restore(watermark record.Timestamp) {
-	w.watermark = watermark
+	if w.byClock == nil {
+		w.reach(watermark)
+	}
 	for _, s := range w.late {
 		s.restore(watermark)
 	}
@@ -207,6 +278,7 @@ func (w *windowed) restore(watermark record.Timestamp) {
 // because a scan must not be mixed with other reads of the table.
 func (w *windowed) fire(start record.Timestamp) error {
 	panes := w.panesOf(start)
+	w.own.Window = w.windowAt(start)
 	if len(panes) == 1 && !w.beside {
 		return w.fireScanning(start, panes[0])
 	}
@@ -223,6 +295,9 @@ func (w *windowed) fire(start record.Timestamp) error {
 
 func (w *windowed) fireScanning(start, pane record.Timestamp) error {
 	return w.table.Scan(int64(pane), func(g record.KeyGroup, key, main []byte) error {
+		if !w.byClock.fires(g, w.own.Window.End) {
+			return nil
+		}
 		w.expr.Arena.Reset()
 		if err := w.merge(main, g, int64(pane), key); err != nil {
 			w.forget()
@@ -261,6 +336,9 @@ func (w *windowed) fireKeys(start record.Timestamp, panes []record.Timestamp, i 
 	for n, end := range k.ends {
 		g, key := k.groups[n], k.bytes[from:end]
 		from = end
+		if !w.byClock.fires(g, w.own.Window.End) {
+			continue
+		}
 		known, err := w.knows(panes[:i], g, key)
 		if err != nil {
 			return w.wrap("read state", err)

@@ -171,8 +171,14 @@ func (t *taskCore) advance(w record.Timestamp) error {
 	if err := t.op.Watermark(w); err != nil {
 		return err
 	}
+	return t.sendWatermark()
+}
+
+// sendWatermark tells the outputs how far event time is.
+func (t *taskCore) sendWatermark() error {
+	m := message{kind: messageWatermark, watermark: t.op.Passed(record.Timestamp(t.wm.Load()))}
 	for _, s := range t.senders {
-		if err := s.control(message{kind: messageWatermark, watermark: w}); err != nil {
+		if err := s.control(m); err != nil {
 			return err
 		}
 	}
@@ -191,14 +197,7 @@ func (t *taskCore) sendIdle() error {
 // sendActive ends idleness: the watermark says that it waits for us again. Rows
 // do not, since only some of the receivers get them, and event time must be the
 // same in all of them at a barrier (A9, A10).
-func (t *taskCore) sendActive() error {
-	for _, s := range t.senders {
-		if err := s.control(message{kind: messageWatermark, watermark: record.Timestamp(t.wm.Load())}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (t *taskCore) sendActive() error { return t.sendWatermark() }
 
 // flush hands on what is under way, when there is nothing else to do.
 func (t *taskCore) flush() error {
@@ -237,6 +236,10 @@ func (t *task) run() error {
 			select {
 			case <-t.inbox.ready:
 			case <-t.out.waiting():
+			case <-t.clockDue():
+				if err := t.tickClock(); err != nil {
+					return err
+				}
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -267,6 +270,9 @@ func (t *task) handle(from int, m message) error {
 		m.rows.release()
 		return err
 	case messageWatermark:
+		if err := t.tickClock(); err != nil {
+			return err
+		}
 		t.marks.SetIdle(from, false)
 		t.marks.Advance(from, m.watermark)
 		if t.idle {
@@ -281,6 +287,34 @@ func (t *task) handle(from int, m message) error {
 	case messageBarrier:
 		return t.align(from, m.epoch)
 	}
+	return nil
+}
+
+// clockDue is a channel that says that the clock has something to do in the
+// chain, nil if it has not.
+func (t *task) clockDue() <-chan time.Time {
+	if !t.op.Clocked() {
+		return nil
+	}
+	due := t.op.ClockDue()
+	if due == record.MaxTimestamp {
+		return nil
+	}
+	wait := min(max(0, int64(due-t.life.job.now())), int64(time.Hour/time.Millisecond))
+	return time.After(time.Duration(wait) * time.Millisecond)
+}
+
+// tickClock tells the chain the time, if it wants to know: what fell due while
+// the job was down fires here too, before the first row of the epoch (A7).
+func (t *task) tickClock() error {
+	if !t.op.Clocked() {
+		return nil
+	}
+	t.env.Now = t.life.job.nowNanos()
+	if err := t.op.Clock(record.Timestamp(t.env.Now / 1e6)); err != nil {
+		return err
+	}
+	t.reportDirty()
 	return nil
 }
 
@@ -326,6 +360,9 @@ func (t *task) rows(b *rows) error {
 	columns := len(slots)
 	var origin record.Origin
 	t.env.Now = t.life.job.nowNanos()
+	if err := t.tickClock(); err != nil {
+		return err
+	}
 	for i := range b.heads {
 		h := &b.heads[i]
 		for j, slot := range slots {

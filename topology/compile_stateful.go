@@ -60,9 +60,8 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	in := cur.layout
 	inside := keyScope{in}
 	if window != nil {
-		c.windowTime(window)
 		node.Kind = NodeWindow
-		node.Window = windowOf(window.Window)
+		node.Window = c.window(window, in)
 		emit = "append"
 		windowed := in.clone()
 		windowed.window = true
@@ -96,17 +95,6 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	cur.use(next)
 }
 
-// windowTime refuses a window whose time is not the pipeline's.
-func (c *compiler) windowTime(window *StepSpec) {
-	own := window.Window.Time
-	if own == "" || own == c.spec.Time {
-		return
-	}
-	c.problem(window.At, "reserved", window.Path+"/window",
-		fmt.Sprintf("a window with time: %s in a pipeline with time: %s is not built yet", own, c.spec.Time),
-		"set the time of the whole pipeline")
-}
-
 // single brings all rows of a stream that is not keyed to one task.
 func (c *compiler) single(cur *cursor, s *StreamSpec) {
 	cur.attach(&Node{Kind: NodeKey, UID: s.Name + "/all", Key: &Key{Program: null}})
@@ -115,17 +103,6 @@ func (c *compiler) single(cur *cursor, s *StreamSpec) {
 	out.chain.Parallelism = 1
 	*cur = *out
 	cur.use(cur.layout)
-}
-
-func windowOf(w *WindowSpec) *Window {
-	out := &Window{
-		Size: w.Size.Milliseconds(), Slide: w.Slide.Milliseconds(),
-		Offset: w.Offset.Milliseconds(), AllowedLateness: w.AllowedLateness.Milliseconds(),
-	}
-	if w.Kind == "tumbling" {
-		out.Slide = out.Size
-	}
-	return out
 }
 
 // aggregateFields compiles the output fields. Equal calls share an accumulator.
@@ -174,7 +151,7 @@ func finger(n *Node) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s key=%s", n.State.Op, n.State.KeyType)
 	if w := n.Window; w != nil {
-		fmt.Fprintf(&b, " window=%d/%d+%d", w.Size, w.Slide, w.Offset)
+		fmt.Fprintf(&b, " window=%s", w.finger())
 	}
 	if r := n.Aggregate.Reduce; r != nil {
 		for _, f := range r.Fields {

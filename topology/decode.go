@@ -443,18 +443,6 @@ func namedNames(v *value) []NamedName {
 	return out
 }
 
-func decodeWindow(v *value) *WindowSpec {
-	k := v.variant()
-	w := &WindowSpec{Kind: k.name, Size: time.Duration(k.number), AllowedLateness: v.dur("allowed_lateness"), Time: v.str("time")}
-	if k.isMap {
-		w.Size, w.Slide, w.Offset = k.dur("size"), k.dur("slide"), k.dur("offset")
-	}
-	if late := v.get("late"); late != nil {
-		w.Late, w.LateAt = late.text, late.at
-	}
-	return w
-}
-
 func (l *loader) decodeSink(v *value, name string) *SinkSpec {
 	s := &SinkSpec{
 		Name: name, At: v.keyAt, UID: v.str("uid"), From: decodeRefs(v.get("from")),

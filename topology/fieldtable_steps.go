@@ -81,11 +81,13 @@ var windowFields = &object{
 	fields: []field{
 		{name: "tumbling", shape: &shape{scalar: kindMillis, min: 1e6, object: tumblingFields}, variant: true, doc: "Windows side by side.", example: "tumbling: 1m"},
 		{name: "sliding", shape: objectOf(slidingFields), variant: true, doc: "Windows that overlap; the size should be a multiple of the slide.", example: "sliding: {size: 10m, slide: 1m}"},
-		reservedVariant("session"), reservedVariant("count"), reservedVariant("global"),
-		{name: "time", shape: oneOf("event", "processing"), defDoc: "of the pipeline", doc: "What the window is over."},
-		reserved("timezone"),
-		{name: "allowed_lateness", shape: number(kindMillis, 0, 0), def: "0", doc: "How long a window is kept after its end; event time only."},
-		{name: "late", shape: scalarOf(kindName), defDoc: "late records are dropped and counted", doc: "Side output `<stream>.<late>` with the late records, unchanged."},
+		{name: "session", shape: &shape{scalar: kindMillis, min: 1e6, object: sessionFields}, variant: true, doc: "Windows of a key that end when nothing came for a while. Two records exactly one gap apart are one session.", example: "session: 30m"},
+		{name: "count", shape: &shape{scalar: kindInt, min: 1, max: countMax, object: countFields}, variant: true, doc: "Windows of so many records of a key. `$window` is the span of their times; one that is not full gives nothing.", example: "count: 100"},
+		reservedVariant("global"),
+		{name: "time", shape: oneOf("event", "processing"), only: timedWindows, defDoc: "of the pipeline", doc: "What the window is over: the time of the records, or the clock when they arrive."},
+		{name: "timezone", shape: scalarOf(kindText), only: []string{"tumbling", "sliding"}, defDoc: "UTC", doc: "Time zone whose clock the windows follow, also when it is changed; for windows of 1h and longer.", example: "timezone: Europe/Berlin"},
+		{name: "allowed_lateness", shape: number(kindMillis, 0, 0), only: timedWindows, def: "0", doc: "How long a window is kept after its end; event time only."},
+		{name: "late", shape: scalarOf(kindName), only: timedWindows, defDoc: "late records are dropped and counted", doc: "Side output `<stream>.<late>` with the late records, unchanged."},
 		reserved("trigger"), reserved("evict"),
 	},
 }
@@ -108,6 +110,30 @@ var slidingFields = &object{
 }
 
 var writingSinks = []string{"topic", "file", "stdout"}
+
+// timedWindows are the windows that have to do with time.
+var timedWindows = []string{"tumbling", "sliding", "session"}
+
+// countMax bounds the records of a count window.
+const countMax = 1 << 31
+
+var sessionFields = &object{
+	name: "step.window.session", oneOf: choiceOne,
+	doc: "Exactly one of `gap` and `gap_by`.",
+	fields: []field{
+		{name: "gap", shape: number(kindMillis, 1e6, 0), variant: true, doc: "A session ends when no record came for longer than this.", example: "session: {gap: 30m}"},
+		{name: "gap_by", shape: formOf(formExpr), variant: true, doc: "The gap behind each record, a duration of at least 1ms.", example: `session: {gap_by: 'duration("30m")'}`},
+		{name: "max", shape: number(kindMillis, 1e6, 0), defDoc: "none", doc: "Longest session; what comes later begins the next one."},
+	},
+}
+
+var countFields = &object{
+	name: "step.window.count",
+	fields: []field{
+		{name: "size", shape: number(kindInt, 1, countMax), required: true, doc: "Records of a window."},
+		{name: "slide", shape: number(kindInt, 1, countMax), required: true, doc: "A window begins every so many records."},
+	},
+}
 
 var sinkFields = &object{
 	name: "sink", oneOf: choiceOne,

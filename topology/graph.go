@@ -105,11 +105,7 @@ func (st *StepSpec) summary() string {
 	case st.Split != nil:
 		return text + "(" + strings.Join(st.Split.Outputs(), ", ") + ")"
 	case st.Window != nil:
-		w := st.Window
-		if w.Kind == "sliding" {
-			return fmt.Sprintf("%s(sliding %s/%s)", text, durationText(w.Size), durationText(w.Slide))
-		}
-		return fmt.Sprintf("%s(tumbling %s)", text, durationText(w.Size))
+		return text + "(" + st.Window.summary() + ")"
 	}
 	return text
 }

@@ -257,8 +257,24 @@ type TTL struct {
 }
 
 // Window is the assigner. All times in milliseconds; Slide == Size is tumbling.
+// Size and Slide are records if Count is set, and nothing if Session is set.
 type Window struct {
 	Size, Slide, Offset, AllowedLateness int64
+
+	Session *Session
+	Count   bool
+	Zone    *time.Location // whose clock the windows follow, nil is UTC
+	// Clock: rows belong to the windows of the time at which they arrive, and the
+	// clock closes them, not the watermark.
+	Clock bool
+}
+
+// Session is how sessions are made: a gap, or an expression that gives one for
+// each row. Max 0 is none.
+type Session struct {
+	Gap, Max int64
+	GapBy    *expr.Program
+	GapText  string // of GapBy
 }
 
 // Sink is one sink; several chains may write to it.

@@ -160,7 +160,7 @@ func (n *Node) aggregateText() string {
 	}
 	text := fmt.Sprintf("%s %s: %s, emit %s", n.State.Op, n.UID, strings.Join(calls, " "), n.Aggregate.Emit)
 	if w := n.Window; w != nil {
-		text = fmt.Sprintf("window %s/%s +%s, lateness %s, %s", msText(w.Size), msText(w.Slide), msText(w.Offset), msText(w.AllowedLateness), text)
+		text = "window " + w.text() + ", " + text
 	}
 	return text
 }

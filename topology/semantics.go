@@ -201,30 +201,6 @@ func (g *graph) window(s *StreamSpec, st *StepSpec, i int) {
 	g.output(s, output{st.Window.Late, st.Window.LateAt, path + "/window/late", unreadLate})
 }
 
-func (g *graph) windowValues(st *StepSpec) {
-	w := st.Window
-	time := w.Time
-	if time == "" {
-		time = g.spec.Time
-	}
-	if time == "processing" && (w.AllowedLateness > 0 || w.Late != "") {
-		at := w.LateAt
-		if w.Late == "" {
-			at = st.At
-		}
-		g.l.fail(at, "conflicting-fields", "/"+st.Path+"/window", "a window over processing time has no late records",
-			"remove allowed_lateness and late, or use time: event")
-	}
-	every, name := w.Size, "size"
-	if w.Kind == "sliding" {
-		every, name = w.Slide, "slide"
-	}
-	if w.Offset >= every {
-		g.l.fail(st.At, "bad-value", "/"+st.Path+"/window",
-			fmt.Sprintf("offset %s is not less than the %s %s", formatDuration(w.Offset), name, formatDuration(every)), "")
-	}
-}
-
 // references checks every `from`.
 func (g *graph) references() {
 	for _, s := range g.spec.Streams {

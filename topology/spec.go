@@ -375,14 +375,25 @@ type Template struct {
 	Holes []*Expr
 }
 
-// WindowSpec is a window. Kind: tumbling, sliding. Millisecond sizes.
+// WindowSpec is a window. Kind: tumbling, sliding, session, count. Millisecond
+// sizes; those of count windows are in Records.
 type WindowSpec struct {
 	Kind                string
 	Size, Slide, Offset time.Duration
+	Gap, Max            time.Duration // session; Max 0 is none
+	GapBy               *Expr         // session: instead of Gap
+	Records             CountSpec
+	Timezone            string // IANA name, "" is UTC
+	TimezoneAt          Span
 	AllowedLateness     time.Duration
 	Late                string // output name, "" drops
 	LateAt              Span
 	Time                string // event | processing, "" is the pipeline's
+}
+
+// CountSpec is the size of count windows, in records.
+type CountSpec struct {
+	Size, Slide int64
 }
 
 // SinkSpec is one sink. Exactly one of Topic, File, Stdout, Blackhole is set.

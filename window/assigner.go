@@ -144,3 +144,14 @@ func (a Assigner) Due(panes []record.Timestamp, tr Trigger, from, to record.Time
 	}
 	return nil
 }
+
+// Minus is t-d for d of at least 0; the bounds of time stay what they are.
+func Minus(t, d record.Timestamp) record.Timestamp {
+	switch {
+	case t == record.MaxTimestamp:
+		return t
+	case t < record.MinTimestamp+d:
+		return record.MinTimestamp
+	}
+	return t - d
+}

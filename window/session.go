@@ -31,7 +31,7 @@ func (m Merger) Merge(list []Session, t, gap record.Timestamp) (cur Session, lo,
 		hi++
 	}
 	lo = hi
-	cur = Session{Start: t, Last: t}
+	cur = Session{Start: t, End: t, Last: t}
 	if lo > 0 {
 		if s := &list[lo-1]; s.End >= t && t < m.limit(s.Start) {
 			lo--
