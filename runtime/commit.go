@@ -223,6 +223,7 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 	}
 	l.job.storedParts = len(parts)
 	l.epochRecord = r
+	l.countEpoch(n)
 	return nil
 }
 
@@ -245,6 +246,7 @@ func (l *life) apply(n checkpoint.Epoch) error {
 	l.changelog.Ends = r.Changelog.Ends
 	l.positions = r.Sources
 	l.applied.Store(uint64(n))
+	l.job.countCommitted(n)
 	l.job.committed(n, r, l)
 	return l.db.FlushIfOlder(r.Wall - record.Timestamp(storeFlushAge.Milliseconds()))
 }

@@ -110,6 +110,7 @@ type Job struct {
 	// admitted is how much input may have been taken in under --max-records; a
 	// source takes in no more than it was admitted to.
 	admitted atomic.Int64
+	limited  limited
 	asked    atomic.Uint32   // the checkpoint.StopMode that was asked for
 	stopping context.Context // ends when a stop is asked for
 	askStop  context.CancelFunc
@@ -266,11 +267,9 @@ func (j *Job) wake() {
 	}
 }
 
-// renew begins a life. What --max-records admitted to the one before and was not
-// taken in may be taken in by this one.
+// renew begins a life.
 func (j *Job) renew() {
 	l := newLife(j)
-	j.admitted.Store(j.status.records.Load())
 	l.broker = j.broker
 	j.lifeMu.Lock()
 	j.life = l
@@ -295,7 +294,8 @@ func (j *Job) admit(n int) int {
 
 // taken counts records for --max-records.
 func (j *Job) taken(n int64) {
-	now := j.status.records.Add(n)
+	j.status.records.Add(n)
+	now := j.limited.taken.Add(n)
 	if limit := j.opts.MaxRecords; limit > 0 && now >= limit && now-n < limit {
 		go j.Stop(j.stopMode())
 	}

@@ -59,6 +59,7 @@ type life struct {
 	endedLeft atomic.Int32
 	stdoutMu  sync.Mutex
 	named     namedTopics
+	taken0    int64 // what counts for --max-records when this life begins
 
 	// of the epoch under way, owned by the coordinator
 	collected    map[*taskCore]*frozen

@@ -88,19 +88,36 @@ func TestFailureWithFullEvents(t *testing.T) {
 	})
 }
 
-// TestAdmittedAgain: what a failed life was admitted to and did not take in is
-// left to the next one.
+// TestAdmittedAgain: what a failed life took in and did not commit is left to the
+// next one, which reads it again.
 func TestAdmittedAgain(t *testing.T) {
 	j := testJob()
 	if n := j.admit(8); n != 8 {
 		t.Fatalf("admitted %d of 8", n)
 	}
+	source := &taskCore{chain: &topology.Chain{Source: &topology.Source{}}}
 	j.taken(3)
-	if err := j.closeLife(); err != nil {
-		t.Fatal(err)
-	}
-	if n := j.admit(100); n != 7 {
-		t.Fatalf("the new life is admitted to %d records, 7 are left of 10", n)
+	j.life.collected = map[*taskCore]*frozen{source: {taken: 3}, {chain: &topology.Chain{}}: {taken: 99}, nil: {}}
+	j.life.countEpoch(5)
+	j.taken(2) // of epoch 6
+	for _, c := range []struct {
+		what     string
+		restored *checkpoint.Record
+		want     int
+	}{
+		{"epoch 5 did not commit", nil, 10},
+		{"an older epoch is the newest", &checkpoint.Record{Epoch: 4}, 10},
+		{"epoch 5 has committed, although nobody was told", &checkpoint.Record{Epoch: 5}, 7},
+	} {
+		if err := j.closeLife(); err != nil {
+			t.Fatal(err)
+		}
+		j.renew()
+		j.life.restored = c.restored
+		j.life.resumeCount()
+		if n := j.admit(100); n != c.want {
+			t.Errorf("%s: the new life is admitted to %d records, %d are left of 10", c.what, n, c.want)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ func (l *life) prepare(ctx context.Context, k checkpoint.EffectKind) (done check
 		done.Writes, err = l.writeClaim(ctx, false)
 	case checkpoint.EffectReadRecord:
 		done.Epoch, done.Writes, err = l.readRecord(ctx)
+		l.resumeCount()
 	case checkpoint.EffectBound:
 		err = l.bound(ctx)
 	case checkpoint.EffectCheckStore:

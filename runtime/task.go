@@ -52,6 +52,7 @@ type frozen struct {
 	handles   []checkpoint.Handle
 	positions []checkpoint.SourcePosition
 	watermark record.Timestamp
+	taken     int64 // records of a source task since the life began
 	moved     bool
 	operators []OperatorStatus
 }
@@ -62,7 +63,7 @@ type frozen struct {
 func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
 	t.life.fail.before("aligned")
 	t.life.fail.after("aligned")
-	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load())}
+	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load()), taken: t.records.Load()}
 	for _, s := range t.senders {
 		if err := s.flush(); err != nil {
 			return err
