@@ -58,6 +58,7 @@ func newJob(t *testing.T, b *broker.Broker) *job {
 		t.Fatal(brokers.buildErr)
 	}
 	j := newTopics(t, b)
+	j.spec.Files = filepath.Join(j.dir, "files")
 	var err error
 	if j.watch, err = verify.Watch(j.spec); err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func (j *job) startOn(state string, env []string, flags ...string) *process {
 	j.t.Helper()
 	j.processes++
 	file := filepath.Join(j.dir, fmt.Sprintf("pipeline-%d.yaml", j.processes))
-	if err := os.WriteFile(file, []byte(chaosPipeline(j.spec.Name, state)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(chaosPipeline(j.spec.Name, state, j.spec.Files)), 0o600); err != nil {
 		j.t.Fatal(err)
 	}
 	p := &process{j: j, log: filepath.Join(j.dir, fmt.Sprintf("kstream-%d.log", j.processes)), done: make(chan struct{})}
@@ -340,6 +341,9 @@ func (j *job) finish(p *process) verify.Verdict {
 		j.t.Fatalf("the outputs do not become what the input demands: %v\n%s", err, last)
 	}
 	p.stop()
+	if left, err := verify.LeftBehind(j.spec.Files); err != nil || len(left) > 0 {
+		j.t.Errorf("the file sink left behind: %v %v", left, err)
+	}
 	return j.verdict()
 }
 

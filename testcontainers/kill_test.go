@@ -15,7 +15,7 @@ import (
 // start.
 func epochPoints() []string {
 	return []string{"open", "first-write", "mid", "barrier", "aligned", "frozen", "prepared", "changelog", "collected",
-		"flushed", "offsets", "record", "end-sent", "end-answered", "opened-next", "applied", "handles"}
+		"flushed", "offsets", "record", "end-sent", "end-answered", "opened-next", "applied", "handles", "shown"}
 }
 
 func startPoints() []string {

@@ -61,10 +61,13 @@ sinks:
   windows:
     from: windows
     topic: NAME-windows
+  files:
+    from: in
+    file: {path: FILES/copy.jsonl.gz, compression: gzip}
 state:
   dir: STATE
 `
 
-func chaosPipeline(name, stateDir string) string {
-	return strings.NewReplacer("NAME", name, "STATE", stateDir).Replace(chaosYAML)
+func chaosPipeline(name, stateDir, filesDir string) string {
+	return strings.NewReplacer("NAME", name, "STATE", stateDir, "FILES", filesDir).Replace(chaosYAML)
 }

@@ -9,6 +9,7 @@ import (
 // Compared counts what a verdict rests on.
 type Compared struct {
 	Inputs, Records, Partitions, Keys, Windows, Dead int
+	Files                                            int
 	Aborted                                          int // records of attempts that did not count
 }
 
@@ -38,10 +39,14 @@ func Check(h History) (Compared, []string) {
 	checkCounts(v, h.In, h.Counts)
 	checkWindows(v, h)
 	checkDead(v, h)
+	if h.HasFiles {
+		checkFiles(v, h.In, h.Files)
+	}
 	v.compared.Inputs = h.In.Len()
 	v.compared.Records = h.Copy.Len() + h.Counts.Len() + h.Windows.Len() + h.Dead.Len()
 	c := v.compared
-	if c.Inputs == 0 || c.Records == 0 || c.Partitions == 0 || c.Keys == 0 || c.Windows == 0 || c.Dead == 0 {
+	if c.Inputs == 0 || c.Records == 0 || c.Partitions == 0 || c.Keys == 0 || c.Windows == 0 || c.Dead == 0 ||
+		h.HasFiles && c.Files == 0 {
 		v.bad("the verifier compared nothing of something: %+v", c)
 	}
 	if v.more > 0 {

@@ -19,13 +19,14 @@ const (
 // the outputs as a correct run may write them.
 func right() History {
 	h := History{In: make(Log, partitions), Copy: make(Log, partitions), Counts: make(Log, 2), Windows: make(Log, 2), Dead: make(Log, 2), WindowSize: size,
-		Input: "in", DeadNode: "s/x"}
+		Input: "in", DeadNode: "s/x", HasFiles: true}
 	n, total, panes := map[string]int64{}, map[string]int64{}, map[pane]Value{}
 	for i := range perPartition {
 		for p := range partitions {
 			k := fmt.Sprintf("k%d", (i+p)%4)
 			v := Value{ID: fmt.Sprintf("%d-%d", p, i), K: k, N: int64(i*partitions + p + 1), TS: Millis(i * 100)}
 			h.In[p] = append(h.In[p], Rec{Offset: int64(i), Key: k, Value: v})
+			h.file(p%2, 1+i/10, v)
 			h.Copy[p] = append(h.Copy[p], Rec{Offset: int64(2 * i), Key: k, Value: v})
 			if v.N%DeadEvery == 0 {
 				h.Dead[home(k)] = append(h.Dead[home(k)], Rec{Offset: int64(i*partitions + p), Key: k, Value: v,
@@ -50,6 +51,17 @@ func right() History {
 	return h
 }
 
+// file adds a line to the file of a subtask and an epoch.
+func (h *History) file(subtask, epoch int, v Value) {
+	for i := range h.Files {
+		if f := &h.Files[i]; f.Subtask == subtask && f.Epoch == epoch {
+			f.Values = append(f.Values, v)
+			return
+		}
+	}
+	h.Files = append(h.Files, File{Name: fmt.Sprintf("copy-%d-%d.jsonl.gz", subtask, epoch), Subtask: subtask, Epoch: epoch, Values: []Value{v}})
+}
+
 func home(k string) int { return int(k[1]-'0') % 2 }
 
 func TestRightHistoryPasses(t *testing.T) {
@@ -57,7 +69,7 @@ func TestRightHistoryPasses(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("a right history was refused: %s", strings.Join(problems, "\n"))
 	}
-	want := Compared{Inputs: 120, Records: 120 + 120 + 12 + 17, Partitions: 3, Keys: 4, Windows: 12, Dead: 17}
+	want := Compared{Inputs: 120, Records: 120 + 120 + 12 + 17, Partitions: 3, Keys: 4, Windows: 12, Dead: 17, Files: 8}
 	if compared != want {
 		t.Errorf("compared %+v, want %+v", compared, want)
 	}
@@ -130,6 +142,20 @@ func TestWrongHistoriesAreCaught(t *testing.T) {
 		{"dead letter with another key", "with the key", func(h *History) { h.Dead[0][1].Key = "x" }},
 		{"dead letters swapped", "comes after a later one", func(h *History) { slices.Reverse(h.Dead[0]) }},
 		{"no dead letters", "compared nothing", func(h *History) { h.Dead = nil }},
+		{"file lost", "is not before it", func(h *History) { h.Files = slices.Delete(h.Files, 2, 3) }},
+		{"last file lost", "30 of 40 records, 1-30 is lost", func(h *History) { h.Files = h.Files[:7] }},
+		{"file shown twice", "a second time", func(h *History) {
+			f := h.Files[3]
+			f.Epoch = 9
+			h.Files = append(h.Files, f)
+		}},
+		{"line lost", "is not before it", func(h *History) { h.Files[2].Values = slices.Delete(h.Files[2].Values, 3, 4) }},
+		{"line doubled", "a second time", func(h *History) { h.Files[2].Values = slices.Insert(h.Files[2].Values, 4, h.Files[2].Values[3]) }},
+		{"line of an attempt", "not in the input", func(h *History) { h.Files[1].Values = append(h.Files[1].Values, Value{ID: "x", N: 9999}) }},
+		{"line with another value", "want {ID:0-0", func(h *History) { h.Files[0].Values[0].K = "x" }},
+		{"file without lines", "is empty", func(h *History) { h.Files = append(h.Files, File{Name: "copy-0-9.jsonl.gz", Epoch: 9}) }},
+		{"file of another name", "is no name of a result", func(h *History) { h.Files[0].Subtask = -1 }},
+		{"no files", "compared nothing", func(h *History) { h.Files = nil }},
 		{"driver wrote a value twice", "the driver is wrong", func(h *History) { h.In[0][3].Value.N = h.In[0][2].Value.N }},
 		{"driver went back in time", "the driver is wrong", func(h *History) { h.In[0][3].Value.TS = 0 }},
 		{"nothing at all", "compared nothing", func(h *History) { *h = History{WindowSize: size} }},
@@ -139,7 +165,7 @@ func TestWrongHistoriesAreCaught(t *testing.T) {
 					h.In[p][i].Value.TS, h.Copy[p][i].Value.TS = 0, 0
 				}
 			}
-			h.Windows = nil
+			h.Windows, h.HasFiles = nil, false
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

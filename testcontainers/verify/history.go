@@ -30,6 +30,7 @@ type Job struct {
 	In, Copy, Counts, Windows string // topics
 	Dead, DeadNode            string // of dead letters, and the node that writes them
 	WindowSize                int64  // milliseconds
+	Files                     string // directory of the file sink, "" if the pipeline has none
 }
 
 // outputs are the topics a run writes for its readers.
@@ -90,6 +91,8 @@ type History struct {
 	In, Copy, Counts, Windows, Dead Log
 	WindowSize                      int64
 	Input, DeadNode                 string // as dead letters name them
+	HasFiles                        bool
+	Files                           []File
 }
 
 // Read reads all topics of the job as committed.
@@ -106,6 +109,11 @@ func Read(ctx context.Context, j Job) (History, error) {
 	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows}, {j.Dead, &h.Dead}} {
 		if *t.to, err = readTopic(ctx, adm, j.Addrs, t.topic, kgo.ReadCommitted()); err != nil {
 			return h, fmt.Errorf("read topic %s: %w", t.topic, err)
+		}
+	}
+	if h.HasFiles = j.Files != ""; h.HasFiles {
+		if h.Files, err = readFiles(j.Files); err != nil {
+			return h, err
 		}
 	}
 	return h, nil
