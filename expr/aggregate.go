@@ -35,17 +35,17 @@ var aggregateFunctions = []aggregateFunction{
 	{"first", "first(x)", "x", true, asWritten},
 	{"last", "last(x)", "x", true, asWritten},
 	{"collect", "collect(x)", "x", true, collected},
-	{"collect_set", "collect_set(x)", "x", false, collected},
-	{"collect_map", "collect_map(key, value)", "tx", false, dynamic},
+	{"collect_set", "collect_set(x)", "x", true, collected},
+	{"collect_map", "collect_map(key, value)", "tx", true, dynamic},
 	{"count_distinct", "count_distinct(x)", "x", true, required(intType)},
-	{"median", "median(x)", "S", false, averageType},
-	{"percentile", "percentile(x, p)", "Sn", false, dynamic},
-	{"variance", "variance(x)", "n", false, fixed(floatType)},
-	{"stddev", "stddev(x)", "n", false, fixed(floatType)},
-	{"bool_and", "bool_and(x)", "b", false, fixed(boolType)},
-	{"bool_or", "bool_or(x)", "b", false, fixed(boolType)},
-	{"string_agg", "string_agg(x, sep)", "tt", false, fixed(textType)},
-	{"any_value", "any_value(x)", "x", false, asWritten},
+	{"median", "median(x)", "S", true, averageType},
+	{"percentile", "percentile(x, p)", "Sn", true, averageType},
+	{"variance", "variance(x)", "n", true, fixed(floatType)},
+	{"stddev", "stddev(x)", "n", true, fixed(floatType)},
+	{"bool_and", "bool_and(x)", "b", true, fixed(boolType)},
+	{"bool_or", "bool_or(x)", "b", true, fixed(boolType)},
+	{"string_agg", "string_agg(x, sep)", "tt", true, fixed(textType)},
+	{"any_value", "any_value(x)", "x", true, asWritten},
 	{"approx_count_distinct", "approx_count_distinct(x)", "x", false, required(intType)},
 	{"top_k", "top_k(x, k)", "xi", false, dynamic},
 }
@@ -180,11 +180,25 @@ func (c *compiler) aggregateCall(n ast.Node, name string, args []ast.Node) *oper
 		}
 		bad = bad || ops[i].bad
 	}
+	if name == "percentile" && !bad && !isShare(ops[1]) {
+		ops[1] = c.mismatch(args[1], "for example percentile(x, 0.95)", "the second argument of percentile is a number from 0 to 1, the same for all rows")
+		bad = true
+	}
 	c.vars, c.elements, c.agg.inside = vars, elements, false
 	if bad {
 		return c.badOperand(n)
 	}
 	return c.finishAggregate(n, f, ops)
+}
+
+// isShare reports whether an operand is a constant from 0 to 1.
+func isShare(o *operand) bool {
+	if !o.konst {
+		return false
+	}
+	low, okLow := record.Compare(o.value, record.Int(0))
+	high, okHigh := record.Compare(o.value, record.Int(1))
+	return okLow && okHigh && low >= 0 && high <= 0
 }
 
 func (c *compiler) finishAggregate(n ast.Node, f *aggregateFunction, ops []*operand) *operand {

@@ -23,6 +23,7 @@ import (
 //	main entry   key = the encoded $key
 //	             [newest event time, 8 bytes; end of the group, 8]   only without a window
 //	             [oldest, newest event time, 8 bytes each]   only in count windows
+//	             [number of rows, 8 bytes]                           only over a changelog
 //	             the accumulators in the order of the calls:
 //	  count, count_if          n 8
 //	  sum, sum_if              scalar 10
@@ -34,6 +35,11 @@ import (
 //	  collect                  n 8
 //	  reduce                   newest event time 8, seen 1, a scalar for each
 //	                           field whose static type has a fixed size
+//	  any_value                seen 1, cell
+//	  collect_set, collect_map, median, percentile, string_agg
+//	                           n 8
+//	  bool_and, bool_or        number of true 8, of false 8
+//	  variance, stddev         n 8, mean 8, sum of squared distances 8
 //	             at least 1 byte
 //
 //	scalar   kind 1 (0 is null), decimal places 1, number 8
@@ -46,10 +52,24 @@ import (
 //	  count_distinct       rest = 1 and its number 8, big-endian; value = the
 //	                       member's bytes. Only if windows have several panes,
 //	                       whose members must be counted once
-//	  collect              rest = the element's number 8, big-endian;
-//	                       value = codec.AppendValue
+//	  collect, median,     rest = the element's number 8, big-endian;
+//	  percentile,          value = codec.AppendValue; of string_agg the list of
+//	  string_agg           text and separator
+//	  collect_set,         rest = 0 and the member's or the key's bytes; value =
+//	  collect_map          its number 8, big-endian
+//	                       rest = 1 and its number; value = codec.AppendValue,
+//	                       of collect_map the list of key and value
 //	  reduce               rest empty; value = codec.AppendValue of each other
 //	                       field, one behind the other
+//
+// Over a changelog, where values are taken back, the main entry has
+//
+//	count, count_if, bool_…, variance, stddev   as above
+//	sum, sum_if, avg         scalar 10, n 8
+//	count_distinct           n 8; beside it the members as above, with their
+//	                         number of rows 8
+//	min, max, min_by, max_by, first, last       see ranked
+//	the others                                  see bag
 //
 // The parts that need entries of their own are numbered in the order of the
 // calls. Encoded keys are prefix-free, so no entry of one key is taken for one
@@ -71,6 +91,8 @@ type accumulators struct {
 	results []record.Value // Env.Acc
 	at      place
 	saved   []byte // the main entry before the record
+
+	changing bool // rows can be taken back: behind newest stands their number
 }
 
 // call is one aggregate call: its arguments and where its state is.
@@ -110,7 +132,10 @@ func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 	if a.span = b.node.Window != nil && b.node.Window.Count; a.span {
 		a.size = 16
 	}
-	layout := parts{env: b.expr, panes: panes}
+	if a.changing = b.node.Aggregate.Changing; a.changing {
+		a.size += 8
+	}
+	layout := parts{env: b.expr, panes: panes, changing: a.changing}
 	for _, k := range b.node.Aggregate.Calls {
 		acc, size, err := layout.accumulator(k)
 		if err != nil {

@@ -25,6 +25,12 @@ func newAssign(b *base) *assign {
 
 func (a *assign) process(row *record.Row) error {
 	a.stats.In++
+	if row.Before != nil {
+		return a.update(row, a)
+	}
+	if row.Bare {
+		return a.emit(row)
+	}
 	if a.node.When != nil {
 		ok, err := a.holds(a.node.When)
 		if err != nil {
@@ -41,4 +47,16 @@ func (a *assign) process(row *record.Row) error {
 		return a.evalFailed(row, err)
 	}
 	return a.emit(row)
+}
+
+func (a *assign) image(row *record.Row) (bool, *RecordError) {
+	if a.node.When != nil {
+		if ok, _ := a.holds(a.node.When); !ok {
+			return true, a.evalError()
+		}
+	}
+	for i, eval := range a.evals {
+		row.Slots[a.slots[i]] = eval(a.expr)
+	}
+	return true, a.evalError()
 }

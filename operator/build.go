@@ -10,7 +10,11 @@ import (
 // Build makes the operators of a chain. A reader finds every operator here: the
 // set is closed.
 func Build(chain *topology.Chain, env Env) (*Chain, error) {
-	c := &Chain{Slots: make([]record.Value, chain.Slots), watermark: record.MinTimestamp}
+	c := &Chain{
+		Slots:     make([]record.Value, chain.Slots),
+		Before:    make([]record.Value, chain.Slots),
+		watermark: record.MinTimestamp,
+	}
 	var err error
 	if c.roots, err = c.buildAll(chain.Roots, &env); err != nil {
 		return nil, fmt.Errorf("build chain %s: %w", chain.Name, err)
@@ -115,7 +119,7 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newAggregate(b, acc, c.Slots), nil
+		return newAggregate(b, acc, c), nil
 	case topology.NodeWindow:
 		switch {
 		case n.Window.Session != nil:

@@ -52,8 +52,9 @@ type NodeStats struct {
 
 // Chain runs one subtask of a topology.Chain. It belongs to one goroutine.
 type Chain struct {
-	// Slots is the register file: rows that enter have it as their Slots.
-	Slots []record.Value
+	// Slots is the register file: rows that enter have it as their Slots. Before
+	// is that of the rows as they were before an update.
+	Slots, Before []record.Value
 
 	roots     []step
 	bad       []step // who takes what the source cannot read

@@ -25,23 +25,38 @@ func newCheck(b *base) *check {
 
 func (c *check) process(row *record.Row) error {
 	c.stats.In++
+	if row.Before != nil {
+		return c.update(row, c)
+	}
+	if row.Bare {
+		return c.emit(row)
+	}
+	ok, bad := c.image(row)
+	switch {
+	case bad != nil && row.Op == record.OpDelete && c.goesOn():
+		return nil // it failed when it was new
+	case bad != nil:
+		return c.failed(row, bad)
+	case ok:
+		return c.emit(row)
+	}
+	return nil
+}
+
+func (c *check) image(*record.Row) (bool, *RecordError) {
 	if c.node.When != nil {
-		ok, err := c.holds(c.node.When)
-		if err != nil {
-			return c.evalFailed(row, err)
-		}
-		if !ok {
-			return c.emit(row)
+		if ok, _ := c.holds(c.node.When); !ok {
+			return true, c.evalError()
 		}
 	}
 	for i, cond := range c.conds {
 		ok := cond(c.expr)
-		if err := c.expr.Err(); err != nil {
-			return c.evalFailed(row, err)
+		if bad := c.evalError(); bad != nil {
+			return false, bad
 		}
 		if !ok {
-			return c.failed(row, &RecordError{Code: codeCheck, Message: c.node.Check[i].Name})
+			return false, &RecordError{Code: codeCheck, Message: c.node.Check[i].Name}
 		}
 	}
-	return c.emit(row)
+	return true, nil
 }

@@ -9,8 +9,10 @@ import (
 
 // filter passes the rows for which its condition is true.
 //
-// On a changelog an update that does not match takes the row out of what it
-// passed on before, so it becomes a delete; a delete always passes.
+// On a changelog an update that does not match any more takes the row out of
+// what was passed on before, so it becomes a delete; one that did not match
+// before becomes an insert. If the row as it was is not known, an update that
+// does not match is a delete in any case.
 type filter struct {
 	*base
 	cond func(*expr.Env) bool
@@ -25,7 +27,10 @@ func newFilter(b *base) (*filter, error) {
 
 func (f *filter) process(row *record.Row) error {
 	f.stats.In++
-	if row.Op == record.OpDelete {
+	if row.Before != nil {
+		return f.update(row, f)
+	}
+	if row.Bare {
 		return f.emit(row)
 	}
 	keep := f.cond(f.expr)
@@ -38,8 +43,13 @@ func (f *filter) process(row *record.Row) error {
 	if row.Op != record.OpUpdate {
 		return nil
 	}
-	row.Op = record.OpDelete
+	row.Op, row.Bare = record.OpDelete, true
 	err := f.emit(row)
-	row.Op = record.OpUpdate
+	row.Op, row.Bare = record.OpUpdate, false
 	return err
+}
+
+func (f *filter) image(*record.Row) (bool, *RecordError) {
+	keep := f.cond(f.expr)
+	return keep, f.evalError()
 }

@@ -23,39 +23,109 @@ func newFlatMap(b *base) *flatMap {
 
 func (f *flatMap) process(row *record.Row) error {
 	f.stats.In++
-	list := f.each(f.expr)
-	if err := f.expr.Err(); err != nil {
-		return f.evalFailed(row, err)
+	if row.Before != nil {
+		return f.processUpdate(row)
 	}
-	elems, ok := elements(list, f.expr.Arena)
-	if !ok {
-		return f.failed(row, &RecordError{
-			Code:    codeEval,
-			Message: fmt.Sprintf("flat_map needs a list, found %s", list.TypeName()),
-		})
+	elems, bad := f.list()
+	if bad != nil {
+		return f.failed(row, bad)
 	}
 	if len(elems) == 0 && f.keepEmpty {
-		return f.pass(row, record.Null, record.Null)
+		return f.passEmpty(row)
 	}
 	for i, e := range elems {
-		if err := f.pass(row, e, record.Int(int64(i))); err != nil {
+		f.set(row, e, record.Int(int64(i)))
+		if err := f.pass(row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// list is the elements of the row that is evaluated.
+func (f *flatMap) list() ([]record.Value, *RecordError) {
+	list := f.each(f.expr)
+	if bad := f.evalError(); bad != nil {
+		return nil, bad
+	}
+	elems, ok := elements(list, f.expr.Arena)
+	if !ok {
+		return nil, &RecordError{
+			Code:    codeEval,
+			Message: fmt.Sprintf("flat_map needs a list, found %s", list.TypeName()),
+		}
+	}
+	return elems, nil
+}
+
+// processUpdate passes on what became of each element: its index tells which
+// row it is. The row of an empty list has no index, so it is one of its own.
+func (f *flatMap) processUpdate(row *record.Row) error {
+	f.expr.Begin(row.Before)
+	old, oldBad := f.list()
+	if oldBad != nil && !f.goesOn() {
+		return f.failed(row, oldBad)
+	}
+	f.expr.Begin(row)
+	elems, bad := f.list()
+	if bad != nil {
+		if err := f.failed(row, bad); err != nil {
+			return err
+		}
+	}
+	wasEmpty := f.keepEmpty && oldBad == nil && len(old) == 0
+	isEmpty := f.keepEmpty && bad == nil && len(elems) == 0
+	if wasEmpty {
+		f.set(row.Before, record.Null, record.Null)
+	}
+	if isEmpty {
+		f.set(row, record.Null, record.Null)
+	}
+	if wasEmpty || isEmpty {
+		f.expr.Begin(row)
+		if err := f.emitImages(row, wasEmpty, isEmpty); err != nil {
+			return err
+		}
+	}
+	return f.passElements(row, old, elems)
+}
+
+func (f *flatMap) passElements(row *record.Row, old, elems []record.Value) error {
+	for i := range max(len(old), len(elems)) {
+		was, is := i < len(old), i < len(elems)
+		if was {
+			f.set(row.Before, old[i], record.Int(int64(i)))
+		}
+		if is {
+			f.set(row, elems[i], record.Int(int64(i)))
+		}
+		f.expr.Begin(row)
+		if err := f.emitImages(row, was, is); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *flatMap) passEmpty(row *record.Row) error {
+	f.set(row, record.Null, record.Null)
+	return f.pass(row)
+}
+
 // pass hands the row on with an element. Each element has the evaluation limits
 // of a record of its own.
-func (f *flatMap) pass(row *record.Row, element, index record.Value) error {
+func (f *flatMap) pass(row *record.Row) error {
+	f.expr.Begin(row)
+	return f.emit(row)
+}
+
+func (f *flatMap) set(row *record.Row, element, index record.Value) {
 	if f.element >= 0 {
 		row.Slots[f.element] = element
 	}
 	if f.index >= 0 {
 		row.Slots[f.index] = index
 	}
-	f.expr.Begin(row)
-	return f.emit(row)
 }
 
 func elements(list record.Value, a *record.Arena) (elems []record.Value, ok bool) {

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"kstream/expr"
 	"kstream/record"
@@ -14,6 +13,8 @@ type parts struct {
 	env   *expr.Env
 	panes bool
 	next  int
+
+	changing bool // the input is a changelog
 }
 
 func (p *parts) take() byte {
@@ -32,6 +33,9 @@ func (p *parts) cell(t record.Type) cell {
 // accumulator is the switch over the aggregate functions. It gives the size of
 // their part of the main entry.
 func (p *parts) accumulator(k expr.AggregateCall) (accumulator, int, error) {
+	if p.changing {
+		return p.changingAccumulator(k)
+	}
 	arg := func(i int) record.Type { return k.Args[i].Type }
 	switch k.Func {
 	case "count":
@@ -55,10 +59,8 @@ func (p *parts) accumulator(k expr.AggregateCall) (accumulator, int, error) {
 		return f, timedHead + f.cell.size(), nil
 	case "count_distinct":
 		return &distinct{part: p.take(), panes: p.panes}, 8, nil
-	case "collect":
-		return &collect{part: p.take()}, 8, nil
 	}
-	return nil, 0, fmt.Errorf("unknown aggregate function %s", k.Func)
+	return p.statistics(k)
 }
 
 // signOf is what record.Compare(new, old) must give for the new value to win.

@@ -30,10 +30,13 @@ func newLog(b *base) *logLine {
 
 func (l *logLine) process(row *record.Row) error {
 	l.stats.In++
+	if row.Bare {
+		return l.emit(row)
+	}
 	if l.node.When != nil {
 		ok, err := l.holds(l.node.When)
 		if err != nil {
-			return l.evalFailed(row, err)
+			return l.lost(row)
 		}
 		if !ok {
 			return l.emit(row)
@@ -41,8 +44,8 @@ func (l *logLine) process(row *record.Row) error {
 	}
 	if now := l.expr.Now; !l.any || now-l.last >= l.every {
 		l.line()
-		if err := l.expr.Err(); err != nil {
-			return l.evalFailed(row, err)
+		if l.expr.Err() != nil {
+			return l.lost(row)
 		}
 		l.any, l.last = true, now
 		if l.env.Log != nil {
@@ -50,6 +53,15 @@ func (l *logLine) process(row *record.Row) error {
 		}
 	}
 	return l.emit(row)
+}
+
+// lost deals with a row whose line cannot be made. The row it updates goes, if
+// this one is skipped.
+func (l *logLine) lost(row *record.Row) error {
+	if err := l.failed(row, l.evalError()); err != nil {
+		return err
+	}
+	return l.emitImages(row, row.Before != nil, false)
 }
 
 // line puts the text together; a null hole is an empty text.

@@ -163,11 +163,15 @@ func appendMember(dst []byte, v record.Value) ([]byte, error) {
 const numberText = 0xff
 
 // collect keeps all values that are not null, in the order they were seen, and
-// over several panes pane by pane. Each is an entry of its own.
+// over several panes pane by pane. Each is an entry of its own. What they give
+// together is said by fold.
 type collect struct {
+	name   string
 	part   byte
+	fold   fold
 	number uint64
 	fresh  bool
+	value  record.Value
 	list   []record.Value
 }
 
@@ -178,18 +182,22 @@ func (c *collect) load(*place, []record.Value) error {
 
 func (c *collect) add(main []byte, args []record.Value) error {
 	if c.fresh = !args[0].IsNull(); c.fresh {
+		if err := c.fold.check(args); err != nil {
+			return err
+		}
+		c.value = c.fold.element(args)
 		c.number = counter(main)
 		increment(main)
 	}
 	return nil
 }
 
-func (c *collect) store(at *place, args []record.Value) error {
+func (c *collect) store(at *place, _ []record.Value) error {
 	if !c.fresh {
 		return nil
 	}
 	c.fresh = false
-	return at.write(at.numbered(c.number, c.part), args[0])
+	return at.write(at.numbered(c.number, c.part), c.value)
 }
 
 func (c *collect) drop(main []byte, at *place) error {
@@ -215,10 +223,8 @@ func (c *collect) merge(main []byte, at *place) error {
 	return nil
 }
 
-// result gives a list of its own: the row that takes it may still be read while
-// the next one is merged.
 func (c *collect) result() (record.Value, error) {
-	list := append(make([]record.Value, 0, len(c.list)), c.list...)
+	v, err := c.fold.result(c.list)
 	c.list = c.list[:0]
-	return record.List(list), nil
+	return v, err
 }

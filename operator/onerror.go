@@ -27,10 +27,17 @@ func (b *base) failed(row *record.Row, e *RecordError) error {
 	return e
 }
 
+// goesOn reports whether the job goes on when a row fails here.
+func (b *base) goesOn() bool { return b.node.OnError.Kind != "fail" && b.node.OnError.Kind != "" }
+
 // divert hands a row that failed to a side output, with what is wrong with it.
 func divert(b *base, out *topology.ErrorOutput, to []step, row *record.Row, e *RecordError) error {
 	row.Slots[out.Code] = record.String(e.Code)
 	row.Slots[out.Message] = record.String(e.Message)
+	// Of a changelog, each version that failed is a record of its own.
+	before, op := row.Before, row.Op
+	row.Before, row.Op = nil, record.OpInsert
+	defer func() { row.Before, row.Op = before, op }()
 	for _, n := range to {
 		if err := n.process(row); err != nil {
 			return err

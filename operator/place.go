@@ -33,6 +33,9 @@ type place struct {
 	earlier []int64
 	sub     []byte
 	scratch []byte
+	// Over a changelog: whether the row is taken back, and its event time.
+	back bool
+	time record.Timestamp
 }
 
 func (at *place) move(g record.KeyGroup, ns int64, key []byte) {

@@ -8,17 +8,18 @@ import (
 // split hands a row to the output of the first of its conditions that is true,
 // or of all that are; behind them stands the output of what matches none.
 //
-// On a changelog what does not go to an output is a delete there, since an
-// earlier version of the row may have.
+// On a changelog a row that an update takes to another output is deleted in the
+// one it was in.
 type split struct {
 	*base
 	conds []func(*expr.Env) bool
 	outs  [][]step
 	takes []bool
+	had   []bool // of the row before its update
 }
 
 func newSplit(b *base) *split {
-	s := &split{base: b, takes: make([]bool, len(b.node.Routes))}
+	s := &split{base: b, takes: make([]bool, len(b.node.Routes)), had: make([]bool, len(b.node.Routes))}
 	for _, c := range b.node.Split.Conds {
 		s.conds = append(s.conds, c.Cond)
 	}
@@ -27,21 +28,54 @@ func newSplit(b *base) *split {
 
 func (s *split) process(row *record.Row) error {
 	s.stats.In++
-	clear(s.takes)
-	if row.Op != record.OpDelete {
-		matched, err := s.match()
-		switch {
-		case err != nil:
-			return s.evalFailed(row, err)
-		case matched:
-		case s.node.Split.Fail:
-			return s.failed(row, &RecordError{Code: codeCheck, Message: "no route matches"})
-		case len(s.takes) > len(s.conds):
-			s.takes[len(s.conds)] = true
+	switch {
+	case row.Before != nil:
+		return s.processUpdate(row)
+	case row.Bare:
+		for i := range s.takes {
+			s.takes[i] = true
+		}
+	default:
+		if bad := s.match(s.takes); bad != nil {
+			if row.Op == record.OpDelete && s.goesOn() {
+				return nil // it failed when it was new
+			}
+			return s.failed(row, bad)
 		}
 	}
 	for i, takes := range s.takes {
-		if err := s.pass(row, s.outs[i], takes); err != nil {
+		if !takes {
+			continue
+		}
+		s.stats.Out++
+		if err := pass(s.outs[i], row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *split) processUpdate(row *record.Row) error {
+	s.expr.Begin(row.Before)
+	if bad := s.match(s.had); bad != nil {
+		if !s.goesOn() {
+			return s.failed(row, bad)
+		}
+		clear(s.had)
+	}
+	s.expr.Begin(row)
+	if bad := s.match(s.takes); bad != nil {
+		if err := s.failed(row, bad); err != nil {
+			return err
+		}
+		clear(s.takes)
+	}
+	for i, takes := range s.takes {
+		if !takes && !s.had[i] {
+			continue
+		}
+		s.stats.Out++
+		if err := s.passImages(s.outs[i], row, s.had[i], takes); err != nil {
 			return err
 		}
 	}
@@ -49,35 +83,25 @@ func (s *split) process(row *record.Row) error {
 }
 
 // match finds the outputs a row goes to, before any of them takes it.
-func (s *split) match() (matched bool, bad *expr.EvalError) {
+func (s *split) match(takes []bool) *RecordError {
+	clear(takes)
+	matched := false
 	for i, cond := range s.conds {
-		s.takes[i] = cond(s.expr)
-		if err := s.expr.Err(); err != nil {
-			return false, err
+		takes[i] = cond(s.expr)
+		if bad := s.evalError(); bad != nil {
+			return bad
 		}
-		if matched = matched || s.takes[i]; matched && !s.node.Split.All {
+		if matched = matched || takes[i]; matched && !s.node.Split.All {
 			break
 		}
 	}
-	return matched, nil
-}
-
-// pass hands the row to one output, or deletes it there.
-func (s *split) pass(row *record.Row, to []step, takes bool) error {
-	before := row.Op
-	if !takes {
-		if before == record.OpInsert {
-			return nil
-		}
-		row.Op = record.OpDelete
+	switch {
+	case matched:
+	case s.node.Split.Fail:
+		return &RecordError{Code: codeCheck, Message: "no route matches"}
+	case len(takes) > len(s.conds):
+		takes[len(s.conds)] = true
 	}
-	s.stats.Out++
-	for _, n := range to {
-		if err := n.process(row); err != nil {
-			return err
-		}
-	}
-	row.Op = before
 	return nil
 }
 

@@ -68,6 +68,14 @@ type Row struct {
 	Op       Op        // $op
 	Window   Window    // $window, set by windowed steps
 	Origin   *Origin   // where it was read; its Headers, Key and Value end at the first exchange
+
+	// Before is the row as it was before this update, with a register file of
+	// its own. It is set if an operator behind needs it (docs/ARCHITECTURE.md,
+	// changelogs), and only for updates.
+	Before *Row
+	// Bare: a delete of which only the key is known; its Slots mean nothing. Any
+	// other delete has the values of the row that is deleted.
+	Bare bool
 }
 
 // Window is the time span [Start, End).

@@ -240,6 +240,8 @@ type head struct {
 	key    []byte // encoded, nil if there is none
 	group  record.KeyGroup
 	op     record.Op
+	before bool // the row is what the next one of the batch was before its update
+	bare   bool // of a delete: the columns mean nothing
 	time   record.Timestamp
 	window record.Window
 	topic  string

@@ -208,28 +208,48 @@ func (b *build) writer(t *taskCore, n *topology.Node) (func(*record.Row) error, 
 	if spec.File != nil {
 		return b.fileWriter(t, enc, spec)
 	}
-	partitions := b.life.topics[spec.Topic].Partitions
+	return b.topicWriter(t, enc, spec), nil
+}
+
+// topicWriter writes the records of a topic sink.
+func (b *build) topicWriter(t *taskCore, enc *sink.Encoder, spec *topology.SinkSpec) func(*record.Row) error {
+	fixed := b.life.topics[spec.Topic].Partitions
 	named := map[string]int32{}
+	partitions := func(topic string) (int32, error) {
+		if spec.Holes == nil {
+			return fixed, nil
+		}
+		return b.life.partitionsOf(spec, named, topic)
+	}
 	return func(row *record.Row) error {
+		if row.Before != nil {
+			old, err := enc.Replaced(row, partitions)
+			if err == nil && old != nil {
+				err = t.out.write(old)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		m, err := enc.Encode(row)
 		if err != nil {
 			return err
 		}
-		if o := row.Origin; o != nil && o.Partition >= partitions && spec.Partition.Kind == "source_partition" && spec.Holes == nil {
-			if partitions, err = b.life.grown(spec.Topic, partitions); err != nil {
+		n, err := partitions(m.Topic)
+		if err != nil {
+			return err
+		}
+		if o := row.Origin; o != nil && o.Partition >= n && spec.Partition.Kind == "source_partition" && spec.Holes == nil {
+			if n, err = b.life.grown(spec.Topic, n); err != nil {
 				return err
 			}
+			fixed = n
 		}
-		if spec.Holes != nil {
-			if partitions, err = b.life.partitionsOf(spec, named, m.Topic); err != nil {
-				return err
-			}
-		}
-		if err := enc.Partition(row, partitions); err != nil {
+		if err := enc.Partition(row, n); err != nil {
 			return err
 		}
 		return t.out.write(m)
-	}, nil
+	}
 }
 
 func (b *build) stdout(enc *sink.Encoder, spec *topology.StdoutSpec) func(*record.Row) error {
@@ -266,6 +286,7 @@ func (b *build) task(c *topology.Chain, subtask int) (*task, error) {
 	if err := b.core(&t.taskCore, c, subtask); err != nil {
 		return nil, err
 	}
+	t.before.Slots = t.op.Before
 	t.marks = window.NewPartitions(len(t.inbox.inputs))
 	w := b.life.restoredWatermark(c)
 	t.op.RestoreWatermark(w)

@@ -31,6 +31,8 @@ type sender struct {
 	turn    int
 	buf     []byte
 	blocked *blockedTime
+
+	bufBefore []byte
 }
 
 // send copies the row into the batch of its receiver, and sends the batch when
@@ -81,7 +83,35 @@ func (s *sender) put(to int, row *record.Row, key []byte, group record.KeyGroup)
 		b = s.pool.get(len(s.columns))
 		s.pending[to] = b
 	}
-	h := head{group: group, op: row.Op, time: row.Time, window: row.Window}
+	if row.Before != nil {
+		if err := s.putBefore(b, row.Before); err != nil {
+			return err
+		}
+	}
+	s.copyRow(b, row, key, group)
+	if len(b.heads) >= rowsMax || b.kept >= keptMax {
+		return s.flushTo(to)
+	}
+	return nil
+}
+
+// putBefore puts the row as it was in front of an update, into the same batch.
+func (s *sender) putBefore(b *rows, before *record.Row) error {
+	key, group := before.KeyBytes, before.Group
+	if key == nil && s.sendKey {
+		var err error
+		if s.bufBefore, err = codec.AppendKey(s.bufBefore[:0], before.Key); err != nil {
+			return err
+		}
+		key, group = s.bufBefore, record.KeyGroupOf(s.bufBefore, s.ranges.groups)
+	}
+	s.copyRow(b, before, key, group)
+	b.heads[len(b.heads)-1].before = true
+	return nil
+}
+
+func (s *sender) copyRow(b *rows, row *record.Row, key []byte, group record.KeyGroup) {
+	h := head{group: group, op: row.Op, bare: row.Bare, time: row.Time, window: row.Window}
 	if key != nil {
 		h.key = b.arena.Copy(key)
 	}
@@ -95,10 +125,6 @@ func (s *sender) put(to int, row *record.Row, key []byte, group record.KeyGroup)
 	for _, slot := range s.columns {
 		b.values = append(b.values, row.Slots[slot].Clone(&b.arena))
 	}
-	if len(b.heads) >= rowsMax || b.kept >= keptMax {
-		return s.flushTo(to)
-	}
-	return nil
 }
 
 func (s *sender) flushTo(to int) error {

@@ -222,6 +222,9 @@ type task struct {
 	idle    bool
 	arrived int              // inputs that delivered the barrier under way
 	epoch   checkpoint.Epoch // of that barrier
+	before  record.Row       // what the row that is processed was before its update
+
+	origin, originBefore record.Origin
 }
 
 // run is the loop of a task. It ends with the life's context, or an error.
@@ -357,37 +360,52 @@ func (t *task) align(from int, n checkpoint.Epoch) error {
 // rows runs a batch through the chain.
 func (t *task) rows(b *rows) error {
 	t.life.fail.before("rows")
-	slots := t.chain.Input.Slots
-	columns := len(slots)
-	var origin record.Origin
 	t.env.Now = t.life.job.nowNanos()
 	if err := t.tickClock(); err != nil {
 		return err
 	}
+	t.row.Origin, t.before.Origin = &t.origin, &t.originBefore
 	for i := range b.heads {
-		h := &b.heads[i]
-		for j, slot := range slots {
-			t.row.Slots[slot] = b.values[i*columns+j]
-		}
-		origin = record.Origin{Topic: h.topic, Partition: h.part, Offset: h.offset, Time: h.read}
-		if t.chain.Input.Original {
-			b.restore(i, &origin)
-		}
-		t.row.Origin = &origin
-		t.row.KeyBytes, t.row.Group = h.key, h.group
-		t.row.Time, t.row.Op, t.row.Window = h.time, h.op, h.window
-		if t.chain.NeedsKey && h.key != nil {
-			key, _, err := codec.DecodeKey(h.key)
-			if err != nil {
-				return fmt.Errorf("bug: key of an exchange: %w", err)
+		if b.heads[i].before {
+			// The row it belongs to is the next one of the same batch.
+			if err := t.load(&t.before, b, i); err != nil {
+				return err
 			}
-			t.row.Key = key
+			t.row.Before = &t.before
+			continue
+		}
+		if err := t.load(&t.row, b, i); err != nil {
+			return err
 		}
 		if err := t.process(); err != nil {
 			return err
 		}
+		t.row.Before = nil
 	}
 	t.records.Add(int64(len(b.heads)))
 	t.reportDirty()
+	return nil
+}
+
+// load makes row i of a batch.
+func (t *task) load(row *record.Row, b *rows, i int) error {
+	h := &b.heads[i]
+	slots := t.chain.Input.Slots
+	for j, slot := range slots {
+		row.Slots[slot] = b.values[i*len(slots)+j]
+	}
+	*row.Origin = record.Origin{Topic: h.topic, Partition: h.part, Offset: h.offset, Time: h.read}
+	if t.chain.Input.Original {
+		b.restore(i, row.Origin)
+	}
+	row.KeyBytes, row.Group = h.key, h.group
+	row.Time, row.Op, row.Window, row.Bare = h.time, h.op, h.window, h.bare
+	if t.chain.NeedsKey && h.key != nil {
+		key, _, err := codec.DecodeKey(h.key)
+		if err != nil {
+			return fmt.Errorf("bug: key of an exchange: %w", err)
+		}
+		row.Key = key
+	}
 	return nil
 }

@@ -38,6 +38,8 @@ type Encoder struct {
 
 	name   []byte            // of the topic
 	topics map[string]string // names made before, so that none is made twice
+
+	replaced replaced
 }
 
 // NewEncoder makes the encoder of a sink node; env is that of its chain.
@@ -47,7 +49,7 @@ func NewEncoder(node *topology.Node, env *expr.Env) (*Encoder, error) {
 		env:     env,
 		enc:     enc,
 		spec:    spec,
-		upsert:  spec.Mode == "upsert",
+		upsert:  spec.Mode == "upsert" || enc.Upsert,
 		limit:   spec.MaxRecordSize,
 		format:  enc.Value.Format.Kind,
 		options: codec.JSONWriteOptions{Timestamp: enc.Value.Format.Timestamp},
@@ -76,7 +78,7 @@ func (e *Encoder) Encode(row *record.Row) (*record.Message, error) {
 		return nil, failed("key", err)
 	}
 	tombstone := row.Op == record.OpDelete
-	if nullKey && (e.upsert || tombstone) {
+	if nullKey && e.spec.Stdout == nil && (e.upsert || tombstone) {
 		return nil, failed("key", errors.New("rows that replace each other need a key, it is null"))
 	}
 	valueEnd := keyEnd
@@ -87,11 +89,14 @@ func (e *Encoder) Encode(row *record.Row) (*record.Message, error) {
 		}
 		tombstone, valueEnd = nullValue, len(e.buf)
 	}
-	if err := e.appendHeaders(); err != nil {
-		return nil, err
-	}
-	if err := e.timestamp(); err != nil {
-		return nil, err
+	e.headers = e.headers[:0]
+	if !row.Bare {
+		if err := e.appendHeaders(); err != nil {
+			return nil, err
+		}
+		if err := e.timestamp(); err != nil {
+			return nil, err
+		}
 	}
 	if e.enc.Holes != nil {
 		if err := e.chooseTopic(); err != nil {
@@ -207,7 +212,6 @@ func (e *Encoder) appendBytes(v record.Value) (null bool, err error) {
 // appendHeaders writes the headers that are not null behind the value. Their
 // lengths are kept in Value until the buffer has its final place.
 func (e *Encoder) appendHeaders() error {
-	e.headers = e.headers[:0]
 	for i := range e.enc.Headers {
 		h := &e.enc.Headers[i]
 		v := h.Program.Eval(e.env)

@@ -81,6 +81,7 @@ func (c *compiler) errorOutputs() {
 // errorEnd is the place behind one node where its failed records go.
 func (c *compiler) errorEnd(n *Node) *cursor {
 	l := n.in.clone()
+	l.changes, l.op = nil, false // each version that failed is a record of its own
 	out := &ErrorOutput{Code: l.frame.alloc(), Message: l.frame.alloc(), Value: -1}
 	n.Bad = out
 	l.errors = func(_ *layout, i int) int { return [...]int{out.Code, out.Message}[i] }

@@ -50,6 +50,10 @@ func (c *compiler) keyBy(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	}
 	node.Kind, node.Key = NodeKey, key
 	cur.attach(&node)
+	if cur.layout.changes != nil {
+		c.keyByChanges(cur, s, st, state)
+		return
+	}
 	out := c.exchange(ExchangeHash, s.Name, []*cursor{cur}, &state)
 	out.chain.Parallelism = parallelism(st, s)
 	*cur = *out
@@ -84,6 +88,7 @@ func (c *compiler) partition(cur *cursor, s *StreamSpec, st *StepSpec) {
 			return
 		}
 	}
+	c.keepsOrder(cur, st)
 	keyed := cur.layout.key.keyed
 	out := c.exchange(kinds[st.Partition.Kind], s.Name, []*cursor{cur}, nil)
 	end := out.chain.Input.Ends[0]
@@ -119,6 +124,7 @@ func (c *compiler) exchange(kind ExchangeKind, name string, ends []*cursor, key 
 	l := x.layout()
 	if key != nil {
 		l.key = *key
+		l.unsettled = false
 	}
 	l.key.raw = false
 	l.key.read = func() {
@@ -170,7 +176,8 @@ func (x *carrier) carry(name string, slotOf func(sender *layout) int) int {
 func (x *carrier) layout() *layout {
 	first := x.senders[0]
 	l := &layout{frame: x.frame, hidden: map[string]bool{}, key: first.key,
-		origin: first.origin, original: first.original, window: first.window, op: first.op, errors: x.errors()}
+		origin: first.origin, original: first.original, window: first.window, op: first.op, errors: x.errors(),
+		changes: together(x.exchange.To.Name, x.senders), parallelism: first.parallelism}
 	open := false
 	for _, s := range x.senders {
 		open = open || s.base != nil || s.whole != nil
@@ -178,6 +185,7 @@ func (x *carrier) layout() *layout {
 		l.original = l.original && s.original
 		l.window = l.window && s.window
 		l.op = l.op || s.op
+		l.unsettled = l.unsettled || s.unsettled
 		if s.key.typ.String() != first.key.typ.String() || s.key.keyed != first.key.keyed {
 			l.key = keyState{}
 		}

@@ -22,6 +22,10 @@ func (c *compiler) split(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 		node.Split.Conds = append(node.Split.Conds, cond)
 	}
 	cur.attach(&node)
+	if ch := cur.layout.changes; ch != nil {
+		ch.demand()
+		cur.layout.changes = ch.withDeletes()
+	}
 	node.Routes = make([][]*Node, len(node.Split.Names))
 	for i, name := range node.Split.Names {
 		out := &cursor{chain: cur.chain, hang: func(n *Node) { node.Routes[i] = append(node.Routes[i], n) }}

@@ -47,7 +47,7 @@ func (c *compiler) sinkEnd(sink *Sink, cur *cursor) {
 		c.problem(s.At, "bad-value", path+"/partition", "source_partition is not known behind a stateful step",
 			"use key_hash, or write the sink before the step")
 	}
-	c.sinkMode(s, cur.layout, path)
+	c.sinkChanges(enc, s, cur.layout, path)
 	in, value := cur.layout, cur.layout
 	if s.Value != nil {
 		out, assigns := c.body(s.Value, path+"/value", cur.layout)
@@ -71,47 +71,6 @@ func (c *compiler) topicHoles(s *SinkSpec, path string, l *layout) *TopicHoles {
 		out.Programs = append(out.Programs, c.compile(h, path+"/topic", l, expr.Want{Place: "topic"}))
 	}
 	return out
-}
-
-// sinkMode refuses append where the stream is a changelog with deletes, and an
-// upsert that has no key.
-func (c *compiler) sinkMode(s *SinkSpec, l *layout, path string) {
-	if s.Mode != "upsert" {
-		return
-	}
-	if s.Key == nil && !l.key.keyed && !l.key.raw {
-		c.problem(s.ModeAt, "upsert-key", path+"/mode", "mode: upsert needs a key, and the stream has none",
-			"say what identifies a row, for example key: id")
-	}
-	if s.Key == nil || !l.op {
-		return
-	}
-	// The rows of an aggregate are identified by its key and its window: the
-	// record key has to hold all of it, or rows replace each other.
-	if missing := missingIdentity(s.Key, l); missing != "" {
-		c.problem(s.KeyAt, "upsert-key", path+"/key",
-			fmt.Sprintf("the key does not hold %s, which is part of what identifies a row", missing),
-			"leave key out, or name every part")
-	}
-}
-
-// missingIdentity names a part of the identity that the sink key does not hold.
-// Only plain fields are followed; a computed part may hold anything.
-func missingIdentity(k *Keys, l *layout) string {
-	if k.Whole != nil && k.Whole.Tree == nil {
-		return ""
-	}
-	if !l.window {
-		return ""
-	}
-	parts := len(k.Parts)
-	if k.Whole != nil {
-		parts = 1
-	}
-	if parts < 2 {
-		return "the window"
-	}
-	return ""
 }
 
 func (c *compiler) sinkKey(enc *Encode, s *SinkSpec, path string, l *layout) {

@@ -55,6 +55,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	if !cur.layout.key.keyed {
 		c.single(cur, s)
 	}
+	c.settle(cur, s)
 	node.Kind = NodeAggregate
 	emit := "update"
 	in := cur.layout
@@ -70,7 +71,10 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	if st.Emit != "" {
 		emit = st.Emit
 	}
-	node.Aggregate = &Aggregate{Emit: emit}
+	node.Aggregate = &Aggregate{Emit: emit, Changing: in.changes != nil}
+	if in.changes != nil {
+		c.needsBefore(in.changes, st.At, st.Path)
+	}
 	var out *layout
 	if st.Reduce != nil {
 		out = c.reduce(st, node.Aggregate, in)
@@ -91,7 +95,10 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	next.key.read = func() {}
 	next.origin, next.headers, next.errors = false, false, nil
 	next.window = window != nil
-	next.op = emit == "update"
+	next.op, next.changes = emit == "update", nil
+	if next.op {
+		next.changes = aggregateChanges(s, st, &node, in)
+	}
 	cur.use(next)
 }
 
@@ -157,6 +164,9 @@ func finger(n *Node) string {
 		for _, f := range r.Fields {
 			fmt.Fprintf(&b, " %s:%s", f.Name, f.Type)
 		}
+	}
+	if n.Aggregate.Changing {
+		b.WriteString(" changelog")
 	}
 	for _, call := range n.Aggregate.Calls {
 		fmt.Fprintf(&b, " %s", call.Text)

@@ -18,10 +18,15 @@ func (c *compiler) stream(s *StreamSpec) {
 	for _, st := range s.Steps {
 		if st.Window != nil {
 			window = st
+			c.needsFinal(cur, st)
 			continue
 		}
-		before := len(c.diags)
+		before, changes := len(c.diags), cur.layout.changes
+		if st.Reduce != nil && window == nil {
+			c.needsFinal(cur, st)
+		}
 		c.step(cur, s, st, window)
+		c.changed(cur, changes, st)
 		window = nil
 		if len(c.diags) > before {
 			// The shape behind a faulty step is only half known; what follows is
@@ -50,7 +55,7 @@ func (c *compiler) input(name string, from []Ref) *cursor {
 	}
 	c.sameShape(name, from, ends)
 	kind := ExchangeForward
-	if keyedAlike(ends) {
+	if keyedAlike(ends) && !unsettled(ends) {
 		// The inputs may run with different parallelism: rows go to the owner of
 		// their key group again.
 		kind = ExchangeHash
@@ -67,6 +72,16 @@ func keyedAlike(ends []*cursor) bool {
 		}
 	}
 	return true
+}
+
+// unsettled says whether the rows of an input are not where their key belongs.
+func unsettled(ends []*cursor) bool {
+	for _, e := range ends {
+		if e.layout.unsettled {
+			return true
+		}
+	}
+	return false
 }
 
 func (r Ref) text() string {

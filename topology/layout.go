@@ -73,6 +73,12 @@ type layout struct {
 	op      bool
 	n       bool // the place is inside generate
 	raw     bool // the value is still the source's, byte for byte
+
+	changes *changes // nil is an append stream
+	// unsettled: $key was set and the rows have not been brought to its owners
+	// yet; parallelism is what was asked for there.
+	unsettled   bool
+	parallelism int
 	// original: rows with an origin are records that were read, whose bytes are
 	// known or can be carried.
 	original bool

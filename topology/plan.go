@@ -218,6 +218,9 @@ type Aggregate struct {
 	Outputs []Assign
 	Emit    string // append | update
 	Reduce  *Reduce
+	// Changing: the input is a changelog, values can be taken back. Retract: an
+	// operator behind needs the rows as they were before an update.
+	Changing, Retract bool
 }
 
 // Reduce is the accumulator of a reduce step, in place of Calls and Outputs.
@@ -294,6 +297,9 @@ type Encode struct {
 	Topic     string        // "" if Holes say it
 	Holes     *TopicHoles
 	By        *expr.Program // partition: {by: …}
+	// Upsert: a delete is written as a tombstone. Moves: the record key of a row
+	// can change with an update, so the old one has to be deleted.
+	Upsert, Moves bool
 }
 
 // TopicHoles make the topic of each record: Text[0] Programs[0] Text[1] …

@@ -24,7 +24,6 @@ func (l *loader) semantics() {
 	l.sourceRules()
 	l.sinkRules()
 	if len(l.diags.list) == 0 {
-		l.changelogs()
 		l.ambiguousNames()
 	}
 }

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -60,58 +59,6 @@ func (l *loader) sinkRules() {
 				fmt.Sprintf("max_record_size %s is more than producer.batch_size %s", formatSize(s.MaxRecordSize), formatSize(l.spec.Producer.BatchSize)),
 				"raise producer.batch_size: a record travels in one batch")
 		}
-	}
-}
-
-// changelogs checks what needs final records. A stream is a changelog from its
-// first corrected result on, also in the streams that read it.
-func (l *loader) changelogs() {
-	done := map[string]bool{}
-	changes := map[string]bool{}
-	byName := map[string]*StreamSpec{}
-	for _, s := range l.spec.Streams {
-		byName[s.Name] = s
-	}
-	var visit func(s *StreamSpec)
-	visit = func(s *StreamSpec) {
-		if done[s.Name] {
-			return
-		}
-		done[s.Name] = true
-		changelog := ""
-		for _, r := range s.From {
-			if up := byName[r.Name]; up != nil {
-				visit(up)
-				if changes[r.Name] && (r.Output == "" || slices.Contains(endOutputs(up), r.Output)) {
-					changelog = r.Name
-				}
-			}
-		}
-		for i, st := range s.Steps {
-			switch {
-			case st.Window != nil && changelog != "":
-				l.fail(st.At, "misplaced-step", "/"+st.Path, "window needs final records, "+changelog+" is a changelog",
-					"let the aggregate before it emit append, or do without the window")
-			case st.Reduce != nil && changelog != "":
-				l.fail(st.At, "misplaced-step", "/"+st.Path, st.Op+" needs final records, "+changelog+" is a changelog",
-					"let the aggregate before it emit append, or do without "+st.Op)
-			case st.stateful():
-				windowed := i > 0 && s.Steps[i-1].Window != nil
-				if changelog != "" && !windowed {
-					l.fail(st.At, "reserved", "/"+st.Path, "an aggregate over a changelog is not built yet",
-						"results of "+changelog+" are corrected by later ones; put a window before its aggregate, without emit: update")
-				}
-				if st.Emit == "update" || st.Emit == "" && !windowed {
-					changelog = s.Name
-				} else {
-					changelog = ""
-				}
-			}
-		}
-		changes[s.Name] = changelog != ""
-	}
-	for _, s := range l.spec.Streams {
-		visit(s)
 	}
 }
 
