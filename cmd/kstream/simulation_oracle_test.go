@@ -142,6 +142,8 @@ func (s *simulation) judge(ctx context.Context) *verdict {
 	late := s.readRows(ctx, v, "sim-late")
 	v.windowed(in, windows, late)
 	v.totalled(windows, s.readRows(ctx, v, "sim-totals"))
+	v.failed("dead letters", in, s.readRows(ctx, v, "sim-dead"), func(r *row) bool { return r.N%7 == 0 })
+	v.failed("side output", in, s.readRows(ctx, v, "sim-bad"), func(r *row) bool { return r.N%7 != 0 && r.N%5 == 0 })
 	s.settled(ctx, v)
 	if len(in) == 0 || v.records <= len(in) || v.keys == 0 || v.windows == 0 || v.epochs == 0 {
 		v.badf("the oracle compared nothing of something: %+v", v)

@@ -42,6 +42,7 @@ checkpoint:
   timeout: 3s
   transaction_timeout: 20s
 restart: {exponential: {initial: 10ms, max: 1s}}
+dead_letter: {topic: sim-dead}
 sources:
   in:
     topic: sim-in
@@ -78,7 +79,17 @@ streams:
     steps:
       - key_by: k
       - aggregate: {k: $key, n: count(), total: sum(n)}
+  checked:
+    from: in
+    steps:
+      - key_by: k
+      - filter: 100 / (n % 7) > 0
+        on_error: dead_letter
+      - filter: 100 / (n % 5) > 0
+        on_error: {output: bad}
 sinks:
+  bad: {from: checked.bad, topic: sim-bad, headers: {code: $error.code}}
+  checked: {from: checked, blackhole: {}}
   copy: {from: in, topic: sim-copy, partition: source_partition}
   counts: {from: counts, topic: sim-counts}
   windows: {from: windows, topic: sim-windows}
@@ -185,7 +196,7 @@ func (s *simulation) run() (*verdict, error) {
 	defer cancel()
 	opts := []kfake.Opt{kfake.ListenFn(s.network.Listen), kfake.Ports(9092),
 		kfake.SeedTopics(int32(s.input.partitions), inputTopic, "sim-copy"),
-		kfake.SeedTopics(2, "sim-counts", "sim-windows", "sim-late", "sim-totals", "sim-united")}
+		kfake.SeedTopics(2, "sim-counts", "sim-windows", "sim-late", "sim-totals", "sim-united", "sim-dead", "sim-bad")}
 	if s.tv1 == 2 {
 		opts = append(opts, kfake.MaxVersions(kversion.V3_8_0()))
 	}
