@@ -203,6 +203,7 @@ type jsonDiagnostic struct {
 	Path      string `json:"path,omitempty"`
 	Message   string `json:"message"`
 	Hint      string `json:"hint,omitempty"`
+	Help      string `json:"help"`
 }
 
 type jsonFile struct {
@@ -246,7 +247,7 @@ func ReportJSON(files []FileReport) []byte {
 func (d *Diagnostic) json(file string) jsonDiagnostic {
 	j := jsonDiagnostic{
 		Severity: d.Severity, Code: d.Code, Line: d.Line, Column: d.Col,
-		Path: d.Path, Message: d.Message, Hint: d.Hint,
+		Path: d.Path, Message: d.Message, Hint: d.Hint, Help: "kstream explain " + d.Code,
 	}
 	if d.Col > 0 {
 		j.EndColumn = max(d.EndCol, d.Col+1)

@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"strings"
+
+	"kstream/expr"
 )
 
 // Reference is docs/reference.md: every field, from the field table.
@@ -15,12 +17,13 @@ func Reference() []byte {
 		r.queue = r.queue[1:]
 		r.object(o)
 	}
+	r.functions()
 	r.notBuilt()
 	return []byte(r.b.String())
 }
 
 const referenceHead = "# Reference of pipeline files\n\n" +
-	"Made from the field table by `make golden`; do not edit. Durations are written `500ms 30s 5m 1h30m 7d`, sizes `64KiB 10MB 2GiB`, " +
+	"Made from the field table and the table of functions by `make golden`; do not edit. Durations are written `500ms 30s 5m 1h30m 7d`, sizes `64KiB 10MB 2GiB`, " +
 	"rates `1000/s 60/m 5/h`, timestamps RFC 3339 with a zone. `${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `${file:path}` " +
 	"are replaced in values, not in expressions. Keys that begin with `x-` are ignored at the top of the file; they are a place for YAML anchors.\n"
 
@@ -138,6 +141,24 @@ func (r *reference) enqueue(s *shape) {
 	}
 	if s.object != nil && anyBuilt(s.object) {
 		r.queue = append(r.queue, s.object)
+	}
+}
+
+// functions are those of expressions, and the names with a sigil.
+func (r *reference) functions() {
+	r.b.WriteString("\n## Functions\n\nA null argument gives null, except where the text says something else. The examples of functions are true.\n")
+	group := ""
+	for _, d := range expr.Docs() {
+		if !d.Built {
+			r.unbuilt = append(r.unbuilt, "`"+d.Name+"()`")
+			continue
+		}
+		if d.Group != group {
+			group = d.Group
+			fmt.Fprintf(&r.b, "\n### Functions: %s\n\n| written | meaning | example |\n| --- | --- | --- |\n", group)
+		}
+		cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+		fmt.Fprintf(&r.b, "| `%s` | %s | `%s` |\n", cell(d.Signature), cell(d.Text), cell(d.Example))
 	}
 }
 

@@ -85,6 +85,7 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
 		savepointCommand(), restoreCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
 	root.AddCommand(nexmarkCommand())
+	root.AddCommand(explainCommand())
 	return root
 }
 

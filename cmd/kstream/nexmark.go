@@ -25,7 +25,8 @@ import (
 func nexmarkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "nexmark", Short: "The event stream of the Nexmark benchmark",
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  kstream nexmark generate --count 10",
+		Args:    cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(nexmarkGenerateCommand())
 	return cmd
