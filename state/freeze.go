@@ -208,9 +208,9 @@ func (t *Table) sweep(target int64) {
 // memory than the entries, which happens when the sizes of values change.
 func (t *Table) compact() {
 	slack := max(t.opts.Memory/4, 16*blockSize)
-	for i := int32(1); int(i) < len(t.slab.blocks) && t.slab.total > t.opts.Memory+slack; i++ {
+	for i := int32(1); int(i) < len(t.slab.blocks) && t.slab.total()-t.slab.memory.spare() > t.opts.Memory+slack; i++ {
 		b := &t.slab.blocks[i]
-		if b.data == nil || b.class == noClass || int(b.used)*slotSizes[b.class] > blockSize/2 {
+		if t.slab.mem[i] == nil || b.class == noClass || int(b.used)*slotSizes[b.class] > blockSize/2 {
 			continue
 		}
 		t.slab.each(i, t.evict)

@@ -37,6 +37,7 @@ func (x *index) place(word uint64) {
 func (x *index) grow() {
 	old := x.words
 	x.words = make([]uint64, 2*len(old))
+	adviseWords(x.words)
 	x.shift--
 	for _, w := range old {
 		if w != 0 {

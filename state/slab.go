@@ -14,7 +14,6 @@ const (
 	blocksMax    = 1 << (32 - granuleBits)
 	largest      = blockSize / 4 // a larger slot has a block of its own
 	linearUpTo   = 256
-	sparesMax    = 4
 	noClass      = 255
 	noBlock      = int32(-1)
 	smallestSlot = headerSize + granule
@@ -26,16 +25,17 @@ var errTableFull = errors.New("hot table has no block left")
 // that becomes empty is given back, so memory follows the mix of sizes.
 type slab struct {
 	blocks  []block
+	mem     [][]byte // the memory of blocks, beside them: a read of a slot needs no more
 	unused  []int32  // numbers of blocks given back
-	spares  [][]byte // memory of blocks given back, kept against thrashing
-	partial []int32  // per class: the first block with room, linked
-	used    int64    // bytes in slots handed out
-	total   int64    // bytes in blocks, spares included
+	memory  arenas
+	partial []int32 // per class: the first block with room, linked
+	used    int64   // bytes in slots handed out
+	large   int64   // bytes in blocks that are one large slot
 }
 
 // block is 64 KiB cut into slots of one class, or one large slot.
 type block struct {
-	data       []byte
+	arena      int32
 	class      uint8
 	used       uint16 // slots handed out
 	bump       uint32 // offset of the first slot never handed out
@@ -68,7 +68,7 @@ func makeClasses() ([]int, [largest/granule + 1]uint8) {
 }
 
 func newSlab() slab {
-	s := slab{blocks: make([]block, 1), partial: make([]int32, len(slotSizes))}
+	s := slab{blocks: make([]block, 1), mem: make([][]byte, 1), partial: make([]int32, len(slotSizes))}
 	for i := range s.partial {
 		s.partial[i] = noBlock
 	}
@@ -77,14 +77,14 @@ func newSlab() slab {
 
 // at is the memory of a slot, and what lies behind it in its block.
 func (s *slab) at(r ref) slot {
-	return slot(s.blocks[r>>granuleBits].data[(r&granuleMask)*granule:])
+	return slot(s.mem[r>>granuleBits][(r&granuleMask)*granule:])
 }
 
 // size is the number of bytes of a slot.
 func (s *slab) size(r ref) int {
 	b := &s.blocks[r>>granuleBits]
 	if b.class == noClass {
-		return len(b.data)
+		return len(s.mem[r>>granuleBits])
 	}
 	return slotSizes[b.class]
 }
@@ -98,10 +98,13 @@ func (s *slab) alloc(n int) (ref, error) {
 	size := slotSizes[class]
 	i := s.partial[class]
 	if i == noBlock {
+		data, arena := s.memory.take()
 		var err error
-		if i, err = s.addBlock(class, s.memory()); err != nil {
+		if i, err = s.addBlock(class, data); err != nil {
+			s.memory.give(data, arena)
 			return 0, err
 		}
+		s.blocks[i].arena = arena
 		s.link(class, i)
 	}
 	b := &s.blocks[i]
@@ -126,35 +129,27 @@ func (s *slab) allocLarge(n int) (ref, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.total += int64(len(data))
+	s.large += int64(len(data))
 	s.used += int64(len(data))
 	s.blocks[i].used = 1
 	return ref(i) << granuleBits, nil
 }
 
-// memory is a block's worth, of unspecified contents.
-func (s *slab) memory() []byte {
-	if n := len(s.spares); n > 0 {
-		data := s.spares[n-1]
-		s.spares = s.spares[:n-1]
-		return data
-	}
-	s.total += blockSize
-	return make([]byte, blockSize)
-}
+// total is the memory in blocks, spares included.
+func (s *slab) total() int64 { return s.memory.total + s.large }
 
 func (s *slab) addBlock(class uint8, data []byte) (int32, error) {
-	b := block{data: data, class: class, next: noBlock, prev: noBlock}
+	b := block{class: class, next: noBlock, prev: noBlock}
 	if n := len(s.unused); n > 0 {
 		i := s.unused[n-1]
 		s.unused = s.unused[:n-1]
-		s.blocks[i] = b
+		s.blocks[i], s.mem[i] = b, data
 		return i, nil
 	}
 	if len(s.blocks) == blocksMax {
 		return 0, errTableFull
 	}
-	s.blocks = append(s.blocks, b)
+	s.blocks, s.mem = append(s.blocks, b), append(s.mem, data)
 	return int32(len(s.blocks) - 1), nil
 }
 
@@ -185,11 +180,12 @@ func (s *slab) free(r ref) {
 // release gives an empty block back.
 func (s *slab) release(i int32) {
 	b := &s.blocks[i]
-	if b.class != noClass && len(s.spares) < sparesMax {
-		s.spares = append(s.spares, b.data)
+	if b.class != noClass {
+		s.memory.give(s.mem[i], b.arena)
 	} else {
-		s.total -= int64(len(b.data))
+		s.large -= int64(len(s.mem[i]))
 	}
+	s.mem[i] = nil
 	*b = block{next: noBlock, prev: noBlock}
 	s.unused = append(s.unused, i)
 }
@@ -220,16 +216,16 @@ func (s *slab) unlink(class uint8, i int32) {
 // given, but no other.
 func (s *slab) each(i int32, fn func(r ref, sl slot)) {
 	b := &s.blocks[i]
-	if b.data == nil {
+	if s.mem[i] == nil {
 		return
 	}
 	if b.class == noClass {
-		fn(ref(i)<<granuleBits, slot(b.data))
+		fn(ref(i)<<granuleBits, slot(s.mem[i]))
 		return
 	}
 	size, end := slotSizes[b.class], b.bump
-	for off := uint32(0); off < end && b.data != nil; off += uint32(size) {
-		if sl := slot(b.data[off:]); sl.is(flagUsed) {
+	for off := uint32(0); off < end && s.mem[i] != nil; off += uint32(size) {
+		if sl := slot(s.mem[i][off:]); sl.is(flagUsed) {
 			fn(ref(i)<<granuleBits|ref(off/granule), sl)
 		}
 	}

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"kstream/record"
@@ -70,8 +69,11 @@ func (s slot) value() []byte {
 
 // holds reports whether the slot is the entry of the address.
 func (s slot) holds(g record.KeyGroup, ns int64, key []byte) bool {
-	return s.namespace() == ns && s.group() == g && s.keyLen() == len(key) &&
-		bytes.Equal(s[headerSize:headerSize+len(key)], key)
+	// Length of the key and group stand side by side.
+	const mask = 1<<48 - 1
+	return s.namespace() == ns &&
+		binary.LittleEndian.Uint64(s[atKeyLen:])&mask == uint64(uint32(len(key)))|uint64(g)<<32 &&
+		string(s[headerSize:headerSize+len(key)]) == string(key)
 }
 
 // write sets the header and the key of a new entry with a value of n bytes of

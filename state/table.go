@@ -2,8 +2,6 @@ package state
 
 import (
 	"fmt"
-	"hash/maphash"
-	"math/bits"
 
 	"kstream/record"
 )
@@ -30,7 +28,7 @@ type Table struct {
 	// Configuration.
 	db   *DB
 	opts TableOptions
-	seed maphash.Seed
+	seed hashSeed
 
 	// The entries in memory, live ones and tombstones.
 	index index
@@ -69,7 +67,7 @@ func (db *DB) Table(o TableOptions) (*Table, error) {
 		return nil, fmt.Errorf("open table: store %d with key groups %d to %d is out of range", o.Store, o.First, o.Last)
 	}
 	t := &Table{
-		db: db, opts: o, seed: maphash.MakeSeed(),
+		db: db, opts: o, seed: newHashSeed(),
 		index: newIndex(), slab: newSlab(), names: newNames(),
 		disk: diskReader{db: db},
 	}
@@ -106,7 +104,7 @@ func (t *Table) DirtyBytes() int64 { return t.dirtyBytes }
 
 // Bytes is the memory of the table: entries, index, frozen deltas.
 func (t *Table) Bytes() int64 {
-	n := t.slab.total + t.index.bytes() + 4*int64(cap(t.dirty))
+	n := t.slab.total() + t.index.bytes() + 4*int64(cap(t.dirty))
 	for _, f := range t.frozen {
 		n += f.delta.bytes
 	}
@@ -115,9 +113,7 @@ func (t *Table) Bytes() int64 {
 
 // tag is the hash of an address.
 func (t *Table) tag(g record.KeyGroup, ns int64, key []byte) uint32 {
-	h := maphash.Bytes(t.seed, key)
-	hi, lo := bits.Mul64(h^uint64(ns)*0x9e3779b97f4a7c15^uint64(g), 0xd6e8feb86659fd93)
-	return uint32((hi ^ lo) >> 32)
+	return t.seed.hash(uint64(g), uint64(ns), key)
 }
 
 // find is the slot of an address in memory, live or a tombstone; 0 if there is
@@ -125,7 +121,7 @@ func (t *Table) tag(g record.KeyGroup, ns int64, key []byte) uint32 {
 func (t *Table) find(tag uint32, g record.KeyGroup, ns int64, key []byte) (ref, slot) {
 	words := t.index.words
 	mask := uint32(len(words) - 1)
-	for i := tag >> t.index.shift; ; i++ {
+	for i := tag >> (t.index.shift & 31); ; i++ {
 		w := words[i&mask]
 		if w == 0 {
 			return 0, nil
