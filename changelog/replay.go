@@ -12,6 +12,8 @@ import (
 type Store interface {
 	// Replay writes entries and the meta record in one batch.
 	Replay(m state.Meta, entries []state.Entry) error
+	// Ingest does the same for many entries, faster.
+	Ingest(m state.Meta, entries []state.Entry) error
 }
 
 // A batch is written when it has so many bytes or entries.
@@ -33,6 +35,9 @@ type Replayer struct {
 	Committed []record.Offset
 	// Deadline is Decision.Deadline.
 	Deadline record.Timestamp
+	// RunBytes is how much memory is taken to sort entries, which are then
+	// ingested; 0 is none: they are written in batches, which is better for few.
+	RunBytes int
 
 	store   Store
 	meta    state.Meta
@@ -77,10 +82,21 @@ func (r *Replayer) Add(m record.Message) error {
 	r.entries = append(r.entries, e)
 	r.records++
 	r.meta.Positions[p] = m.Offset + 1
-	if len(r.entries) >= batchEntries || r.bytes >= batchBytes {
+	if r.full() {
 		return r.flush()
 	}
 	return nil
+}
+
+// entryBytes is about what an entry takes besides its bytes, while it is sorted.
+const entryBytes = 80
+
+// full reports whether what was collected is to be written.
+func (r *Replayer) full() bool {
+	if r.RunBytes > 0 {
+		return r.bytes+entryBytes*len(r.entries) >= r.RunBytes
+	}
+	return len(r.entries) >= batchEntries || r.bytes >= batchBytes
 }
 
 // foreign is a record that no instance of this pipeline can have written.
@@ -127,7 +143,11 @@ func (r *Replayer) copy(b []byte) []byte {
 }
 
 func (r *Replayer) flush() error {
-	if err := r.store.Replay(r.meta, r.entries); err != nil {
+	write := r.store.Replay
+	if r.RunBytes > 0 && len(r.entries) > 0 {
+		write = r.store.Ingest
+	}
+	if err := write(r.meta, r.entries); err != nil {
 		return err
 	}
 	r.entries, r.arena, r.bytes = r.entries[:0], r.arena[:0], 0

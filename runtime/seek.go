@@ -32,6 +32,7 @@ func (l *life) replay(ctx context.Context) error {
 	}
 	r := changelog.NewReplayer(l.db, meta, d.From, ends)
 	r.Committed, r.Deadline = l.changelog.Ends, d.Deadline
+	r.RunBytes = l.restoreRun(d.From, ends)
 	began := j.clock()
 	err := l.client.Log.ReadAll(ctx, rangesOf(l.changelog.Topic, d.From, ends), r.Add, func(read, left int64) {
 		j.progress("restoring", read, left)
@@ -49,6 +50,27 @@ func (l *life) replay(ctx context.Context) error {
 	}
 	l.applied.Store(meta.Epoch)
 	return nil
+}
+
+// A restore of so many records sorts them and writes tables; that many bytes of
+// memory at the most, and no more than a part of state.memory, are taken for it.
+const (
+	ingestFrom = 50_000
+	runMax     = 64 << 20
+	runMin     = 1 << 20
+	runPart    = 8
+)
+
+// restoreRun is the memory to sort what a restore reads, 0 if that is little.
+func (l *life) restoreRun(from, ends []record.Offset) int {
+	var records record.Offset
+	for i, end := range ends {
+		records += end - from[i]
+	}
+	if records < ingestFrom {
+		return 0
+	}
+	return int(min(runMax, max(runMin, l.job.plan.Spec.State.Memory/runPart)))
 }
 
 // seek is U9: where every partition of every source goes on.

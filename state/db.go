@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"kstream/record"
 )
@@ -54,12 +55,14 @@ type Options struct {
 	OnFailure func(err error)
 }
 
-// DB is the store of one instance. Apply, Replay, Wipe, Flush, FlushIfOlder and
+// DB is the store of one instance. Apply, Replay, Ingest, Wipe, Flush, FlushIfOlder and
 // Close are called by one goroutine; Table, Iterate, Meta and UnflushedBytes by any.
 type DB struct {
 	opts Options
 	fs   FS
 	p    *pebble.DB
+	// tableOptions are those of a table written outside of Pebble.
+	tableOptions sstable.WriterOptions
 
 	failed chan struct{} // closed when cause is set
 	opened atomic.Bool   // Pebble is open, what it does it does in the background
@@ -106,8 +109,10 @@ func Open(o Options) (*DB, error) {
 	if err := makeDir(db.fs, db.fs.PathJoin(dir, storeDir)); err != nil {
 		return nil, err
 	}
-	if err := db.fs.RemoveAll(db.fs.PathJoin(dir, wipedDir)); err != nil {
-		return nil, fmt.Errorf("remove a wiped store in %s: %w", dir, err)
+	for _, left := range []string{wipedDir, ingestFile} {
+		if err := db.fs.RemoveAll(db.fs.PathJoin(dir, left)); err != nil {
+			return nil, fmt.Errorf("remove what was left in %s: %w", dir, err)
+		}
 	}
 	if err := db.open(); err != nil {
 		return nil, fmt.Errorf("open local store in %s: %w", dir, err)
@@ -135,6 +140,8 @@ func (db *DB) open() error {
 		return classifyOpen(err)
 	}
 	db.p = p
+	opts.EnsureDefaults()
+	db.tableOptions = opts.MakeWriterOptions(ingestLevel, p.TableFormat())
 	db.opened.Store(true)
 	if err := db.readMeta(); err != nil {
 		return errors.Join(err, p.Close())

@@ -43,6 +43,7 @@ const (
 	pidFile       = "pid"
 	idFile        = "id"
 	ballastFile   = "ballast"
+	ingestFile    = "ingest" // a table that is being written, of no use after a crash
 )
 
 // MoveAside takes a store that cannot be trusted out of the way and keeps it as

@@ -14,6 +14,10 @@ import (
 // starting a newer binary.
 const pebbleFormat = pebble.FormatValueSeparation
 
+// ingestLevel is the level whose settings an ingested table has. It must not be
+// the lowest one: deletions in a table written for that are taken for done.
+const ingestLevel = 0
+
 // comparerName is stored in every table for ever.
 const comparerName = "kstream.v1"
 
