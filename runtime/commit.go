@@ -50,7 +50,9 @@ func (l *life) perform(ctx context.Context, e checkpoint.Effect) (writes int, er
 		}
 
 	case checkpoint.EffectFlush: // E8: empty before the end (I4), every promise counts (I3)
-		err = l.flush(ctx)
+		if err = l.deleteRetired(); err == nil {
+			err = l.flush(ctx)
+		}
 
 	case checkpoint.EffectOffsets: // E9: for lag tools; the record is the truth
 		err = l.commitOffsets(ctx, n)
@@ -233,6 +235,9 @@ func (l *life) apply(n checkpoint.Epoch) error {
 	var deltas []*state.Delta
 	for _, f := range l.collected {
 		deltas = append(deltas, f.deltas...)
+	}
+	if l.retired.delta != nil {
+		deltas = append(deltas, l.retired.delta)
 	}
 	err := l.db.Apply(state.Meta{
 		Epoch: uint64(n), Owner: l.owner.ID(), Generation: r.Changelog.Generation,

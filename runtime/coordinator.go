@@ -263,6 +263,9 @@ func (j *Job) acknowledged(a ack) {
 		}
 	}
 	j.publish(l)
+	if _, left := l.retired.next(l.stores); left {
+		moved = true // an idle job deletes them as well
+	}
 	l.fail.before("collected")
 	j.metrics.aligned(time.Since(l.barrierTime))
 	l.fail.after("collected")

@@ -34,6 +34,7 @@ type life struct {
 	restored       *checkpoint.Record          // R(c), nil at the first start
 	restoredChains []checkpoint.ChainWatermark // of a savepoint that is being restored
 	stores         []checkpoint.StoreEntry
+	retired        retired
 	changelog      checkpoint.Changelog // generation, topic, id; the ends are those of the last epoch
 	starts         []sourceStart        // where every source partition begins
 	log            changelog.Log        // the changelog as U5 found it

@@ -258,16 +258,18 @@ func (l *life) compatible(r *checkpoint.Record) error {
 		switch {
 		case j.isReset(old.UID):
 			l.retire(old.UID)
+		case !ok && j.accepts("dropped-state"):
+			l.retire(old.UID)
 		case !ok:
-			problems = append(problems, fmt.Sprintf("%s: the state of this step would be lost", old.UID))
+			problems = append(problems, fmt.Sprintf("%s: the state of this step would be lost (--accept dropped-state)", old.UID))
 		case n != old:
 			problems = append(problems, fmt.Sprintf("%s: %s -> %s%s", old.UID, describe(old), describe(n), j.where(old.UID)))
 		}
 		delete(now, old.UID)
 	}
 	for _, n := range j.fingerprint().Nodes {
-		if _, added := now[n.UID]; added && !j.isReset(n.UID) {
-			problems = append(problems, fmt.Sprintf("%s: a new step would start with empty state%s", n.UID, j.where(n.UID)))
+		if _, added := now[n.UID]; added && !j.isReset(n.UID) && !j.accepts("new-state") {
+			problems = append(problems, fmt.Sprintf("%s: a new step would start with empty state (--accept new-state)%s", n.UID, j.where(n.UID)))
 		}
 	}
 	if len(problems) > 0 {

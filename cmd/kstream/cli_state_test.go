@@ -409,3 +409,46 @@ func TestDrainedJobAgain(t *testing.T) {
 		t.Errorf("it does not say that the job was drained")
 	}
 }
+
+// TestResetLeavesNothing: the entries of a step that was reset, or taken away,
+// are deleted in the changelog, and stay deleted; those of the others stay.
+func TestResetLeavesNothing(t *testing.T) {
+	u := ran(t)
+	if n := u.storedBy(1); n == 0 {
+		t.Fatal("the first store has no entries")
+	}
+	u.cluster.write("in", countRow("a", 1, 3000))
+	u.do(0, "run", "p.yaml", "--reset", "counts/aggregate", "--max-records", "1").says("state reset", "last state of a step", "counts/aggregate")
+	if old, other, fresh := u.storedBy(1), u.storedBy(2), u.storedBy(3); old != 0 || other == 0 || fresh != 1 {
+		t.Errorf("%d entries of the state that was reset, %d of the other step, %d of the new state", old, other, fresh)
+	}
+	u.file("p.yaml", countsYAML, "  windows:\n    from: in\n    steps:\n      - key_by: k\n      - window: {tumbling: 1s}\n      - aggregate: {k: $key, start: $window.start, n: count()}\n", "",
+		"  windows: {from: windows, topic: windows}\n", "")
+	u.cluster.write("in", countRow("a", 1, 4000))
+	u.do(0, "run", "p.yaml", "--accept", "dropped-state", "--max-records", "1")
+	if err := os.RemoveAll(u.path("kstream-state")); err != nil {
+		t.Fatal(err)
+	}
+	u.cluster.write("in", countRow("a", 1, 5000))
+	u.do(0, "run", "p.yaml", "--max-records", "1")
+	if gone, fresh := u.storedBy(2), u.storedBy(3); gone != 0 || fresh != 1 {
+		t.Errorf("%d entries of a step that is gone, %d of the one that stays", gone, fresh)
+	}
+}
+
+// storedBy counts the live entries of a store in the changelog.
+func (u *user) storedBy(store byte) int {
+	live := map[string]bool{}
+	for _, r := range u.cluster.read("kstream.counts.changelog") {
+		if r.Key[1] == 0 && r.Key[2] == store {
+			live[string(r.Key)] = r.Value != nil
+		}
+	}
+	n := 0
+	for _, l := range live {
+		if l {
+			n++
+		}
+	}
+	return n
+}
