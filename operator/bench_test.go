@@ -3,6 +3,7 @@ package operator
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"kstream/codec"
 	"kstream/expr"
@@ -63,6 +64,19 @@ func windowCount(size, slide int64) *topology.Node {
 	return then(aggregateNode(4, "append", &topology.Window{Size: size, Slide: slide}, aggCall("count")), sinkNode())
 }
 
+func sessionCount(emit string) *topology.Node {
+	return then(aggregateNode(4, emit, &topology.Window{Session: &topology.Session{Gap: 60_000}, AllowedLateness: 1_000}, aggCall("count")), sinkNode())
+}
+
+func berlin(tb testing.TB) *time.Location {
+	tb.Helper()
+	l, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
 func TestNoRowAllocates(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -74,6 +88,11 @@ func TestNoRowAllocates(t *testing.T) {
 		{"sum, min, avg, last in a window", then(aggregateNode(4, "append", &topology.Window{Size: 60_000, Slide: 60_000},
 			aggCall("sum", slot(0, record.TypeInt)), aggCall("min", slot(0, record.TypeInt)),
 			aggCall("avg", slot(0, record.TypeInt)), aggCall("last", slot(0, record.TypeInt))), sinkNode())},
+		{"daily count in a time zone", then(aggregateNode(4, "append", &topology.Window{Size: 86_400_000, Slide: 86_400_000, Zone: berlin(t)}, aggCall("count")), sinkNode())},
+		{"sessions", sessionCount("append")},
+		{"sessions, corrected", sessionCount("update")},
+		{"count window", then(aggregateNode(4, "append", &topology.Window{Count: true, Size: 10, Slide: 10}, aggCall("sum", slot(0, record.TypeInt))), sinkNode())},
+		{"count window that slides", then(aggregateNode(4, "append", &topology.Window{Count: true, Size: 10, Slide: 5}, aggCall("count")), sinkNode())},
 		{"running sum", then(aggregateNode(4, "update", nil, aggCall("sum", slot(0, record.TypeInt))), sinkNode())},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,6 +153,39 @@ func BenchmarkPane(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkSession is a row that makes a session longer.
+func BenchmarkSession(b *testing.B) {
+	for _, keys := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			f := newFeed(b, keys, sessionCount("append"))
+			for i := range keys {
+				f.next(b, i, 0)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				f.next(b, i, record.Timestamp(i/keys))
+			}
+		})
+	}
+}
+
+// BenchmarkSessionFire is a session from its first row to its result.
+func BenchmarkSessionFire(b *testing.B) {
+	const keys = 100_000
+	f := newFeed(b, keys, sessionCount("append"))
+	for n := range b.N {
+		at := record.Timestamp(n) * 200_000
+		for i := range keys {
+			f.next(b, i, at)
+		}
+		if err := f.c.Watermark(at + 100_000); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*keys), "ns/key")
 }
 
 func BenchmarkFire(b *testing.B) {

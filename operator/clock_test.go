@@ -153,10 +153,7 @@ func TestAClockSetBackFiresNoWindowTwice(t *testing.T) {
 
 // TestCalendarWindows: panes and closing by local time, with late rows.
 func TestCalendarWindows(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	zone := berlin(t)
 	at := func(text string) record.Timestamp {
 		v, err := time.Parse(time.RFC3339, text)
 		if err != nil {
@@ -167,7 +164,7 @@ func TestCalendarWindows(t *testing.T) {
 	const day, hour = 86_400_000, 3_600_000
 	for _, emit := range []string{"append", "update"} {
 		r := newRig(t)
-		n := aggregateNode(2, emit, &topology.Window{Size: day, Slide: day, Zone: berlin, AllowedLateness: 2 * hour}, aggCall("count"))
+		n := aggregateNode(2, emit, &topology.Window{Size: day, Slide: day, Zone: zone, AllowedLateness: 2 * hour}, aggCall("count"))
 		c := r.build(4, then(n, sinkNode()))
 		var got []string
 		r.onRow = func(row *record.Row) error {

@@ -33,6 +33,10 @@ type nameInfo struct {
 	doubtful   bool // in the list
 }
 
+// freshMax bounds the namespaces that came since somebody asked for all, beyond
+// as many as there are.
+const freshMax = 1024
+
 func newNames() names { return names{index: map[int64]int32{}, last: -1} }
 
 // info is the namespace, or nil.
@@ -63,7 +67,9 @@ func (n *names) ensure(ns int64) *nameInfo {
 	}
 	n.infos[at] = nameInfo{}
 	n.index[ns] = at
-	n.fresh = append(n.fresh, ns)
+	if n.fresh = append(n.fresh, ns); len(n.fresh) > freshMax+len(n.index) {
+		n.settle() // windows come and go, and nobody asks
+	}
 	n.lastNS, n.last = ns, at
 	return &n.infos[at]
 }

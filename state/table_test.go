@@ -351,3 +351,21 @@ func TestKeyOrder(t *testing.T) {
 		t.Error("the meta record is not above all entries")
 	}
 }
+
+// TestNamespacesThatCameAndWentTakeNoMemory: windows do, and nobody asks for the
+// namespaces while the job runs.
+func TestNamespacesThatCameAndWentTakeNoMemory(t *testing.T) {
+	n := newNames()
+	for ns := range int64(100_000) {
+		n.ensure(ns)
+		if ns >= 3 {
+			n.drop(ns - 3)
+		}
+	}
+	if len(n.fresh) > 2*freshMax || cap(n.sorted) > 4*freshMax {
+		t.Errorf("%d are remembered as new, %d in order", len(n.fresh), cap(n.sorted))
+	}
+	if got := n.settle(); len(got) != 3 || got[0] != 99_997 {
+		t.Errorf("namespaces %v", got)
+	}
+}
