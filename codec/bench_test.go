@@ -94,7 +94,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var err error
-				if out, err = e.Append(out[:0], slots); err != nil {
+				if out, err = e.Append(out[:0], slots, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

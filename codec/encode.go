@@ -34,6 +34,7 @@ type JSONEncoder struct {
 	names   map[string]int // of fields their index, of skipped members -1
 	lengths uint64         // lengths of the names, as a set; 63 and more are one
 	options JSONWriteOptions
+	copies  bool
 
 	records uint64 // written so far; the stamp of the one being written
 	scratch []byte
@@ -44,6 +45,8 @@ type encodeField struct {
 	slot    int
 	typ     record.Type
 	name    string
+	ref     int    // of its text plus one
+	same    bool   // the member that was read has the same name
 	written uint64 // the last record the field is in
 }
 
@@ -66,8 +69,9 @@ func (e *JSONEncoder) add(name string, index int) {
 	e.lengths |= 1 << min(len(name), 63)
 }
 
-// Append writes the object. After an error dst holds nothing of use.
-func (e *JSONEncoder) Append(dst []byte, slots []record.Value) ([]byte, error) {
+// Append writes the object. After an error dst holds nothing of use. Text is of
+// the row; nil is allowed.
+func (e *JSONEncoder) Append(dst []byte, slots []record.Value, text *record.RowText) ([]byte, error) {
 	e.records++
 	var err error
 	dst = append(dst, '{')
@@ -77,7 +81,13 @@ func (e *JSONEncoder) Append(dst []byte, slots []record.Value) ([]byte, error) {
 			return dst, err
 		}
 	}
-	for i := range e.fields {
+	copies := e.copies && text != nil
+	for i := 0; i < len(e.fields); i++ {
+		if copies {
+			if dst, i = e.appendCopies(dst, i, text); i == len(e.fields) {
+				break
+			}
+		}
 		if e.fields[i].written == e.records {
 			continue
 		}

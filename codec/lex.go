@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // The lexer of the JSON scanner: strings, numbers and white space. Its
@@ -50,6 +51,11 @@ func special(x uint64) uint64 {
 	return (low | slash) &^ x & swarHighs
 }
 
+// word is the eight bytes from i on, which are there.
+func word(data []byte, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(data)), i))[:])
+}
+
 // lexString reads a string from behind its opening quote to behind its closing
 // one, eight bytes at once.
 func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
@@ -57,10 +63,9 @@ func lexString(data []byte, i int) (end int, escaped bool, bad fault) {
 	for {
 		mark := uint64(0)
 		for i+8 <= len(data) {
-			x := binary.LittleEndian.Uint64(data[i:])
-			mark = special(x)
+			x := word(data, i)
 			seen |= x
-			if mark != 0 {
+			if mark = special(x); mark != 0 {
 				i += bits.TrailingZeros64(mark) >> 3
 				break
 			}

@@ -12,6 +12,7 @@ type JSONWant struct {
 	Path []string    // names of nested objects' members; empty is the whole value
 	Type record.Type // how to read the value; any is by what it is
 	Slot int
+	Ref  int // number of its reference in RowText plus one, if somebody copies its text; else 0
 }
 
 // JSONOptions are the options of a JSON source.
@@ -58,6 +59,9 @@ func NewJSONScanner(wants []JSONWant, o JSONOptions) *JSONScanner {
 		f.accept &= acceptOf(w.Type)
 		f.wants = append(f.wants, w)
 		s.wanted = append(s.wanted, w.Slot)
+		if w.Ref > len(s.texts.Refs) {
+			s.texts.Refs = append(s.texts.Refs, make([]record.TextRef, w.Ref-len(s.texts.Refs))...)
+		}
 	}
 	if !whole && o.Schema == nil {
 		s.root.accept = kindObject

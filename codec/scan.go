@@ -46,6 +46,8 @@ type JSONScanner struct {
 	depth   int
 	names   [][]byte // keys of the open objects that no shape knows
 	scratch []byte   // decoded text of escaped keys
+	keyAt   int      // where the key of the member being read begins, -1 if it does not stand as usual
+	texts   record.RowText
 	err     *DecodeError
 }
 
@@ -83,7 +85,8 @@ func (s *JSONScanner) Scan(data []byte, slots []record.Value, a *record.Arena) *
 	for _, slot := range s.wanted {
 		slots[slot] = record.Value{}
 	}
-	s.data, s.slots, s.arena = data, slots, a
+	clear(s.texts.Refs)
+	s.data, s.slots, s.arena, s.texts.Data, s.keyAt = data, slots, a, data, -1
 	s.depth, s.names, s.scratch, s.err = 0, s.names[:0], s.scratch[:0], nil
 	i := lexSpace(data, 0)
 	if i == len(data) {
@@ -132,6 +135,9 @@ func (s *JSONScanner) text(f *field, i int) int {
 		if !s.wantText(&f.wants[w], f, i, end, escaped) {
 			return -1
 		}
+		if f.wants[w].Ref > 0 {
+			s.noteText(&f.wants[w], i, end)
+		}
 	}
 	return end
 }
@@ -150,6 +156,9 @@ func (s *JSONScanner) number(f *field, i int) int {
 	for w := range f.wants {
 		if !s.wantNumber(&f.wants[w], f, i, end, n, class) {
 			return -1
+		}
+		if f.wants[w].Ref > 0 {
+			s.noteNumber(&f.wants[w], i, end, n, class)
 		}
 	}
 	if class != numberInt && f.numbers && len(f.wants) == 0 {
@@ -236,9 +245,13 @@ func (s *JSONScanner) object(f *field, i int) int {
 	member, last := n.first, (*field)(nil)
 	for done := false; !done; {
 		if member != nil && member.at(data, i) {
+			s.keyAt = i
 			i += len(member.key)
-		} else if member, i = s.key(n, last, i, base); i < 0 {
-			return -1
+		} else {
+			s.keyAt = -1
+			if member, i = s.key(n, last, i, base); i < 0 {
+				return -1
+			}
 		}
 		if member.seen == stamp {
 			return s.repeated(member, i)
@@ -250,6 +263,7 @@ func (s *JSONScanner) object(f *field, i int) int {
 		case i < len(data) && data[i]-'0' <= 9:
 			i = s.number(member, i)
 		default:
+			s.keyAt = -1
 			i = s.value(member, i)
 		}
 		switch {
@@ -289,7 +303,7 @@ func (f *field) at(data []byte, i int) bool {
 	if f.head.lowMask == 0 || i+16 > len(data) {
 		return lexLiteral(data, i, f.key)
 	}
-	low, high := binary.LittleEndian.Uint64(data[i:]), binary.LittleEndian.Uint64(data[i+8:])
+	low, high := word(data, i), word(data, i+8)
 	return (low^f.head.low)&f.head.lowMask|(high^f.head.high)&f.head.highMask == 0
 }
 

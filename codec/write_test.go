@@ -64,7 +64,7 @@ func TestJSONEncoder(t *testing.T) {
 	} {
 		e := NewJSONEncoder(c.fields, c.rest, JSONWriteOptions{})
 		for range 2 {
-			out, err := e.Append([]byte("> "), slots)
+			out, err := e.Append([]byte("> "), slots, nil)
 			part, wrong := strings.CutPrefix(c.want, "!")
 			if wrong != (err != nil) || wrong && !strings.Contains(err.Error(), part) || !wrong && string(out) != "> "+c.want {
 				t.Errorf("%v %v: %s %v, want %s", c.fields, c.rest, out, err, c.want)
@@ -81,10 +81,10 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 4096)
 	if n := testing.AllocsPerRun(100, func() {
 		var err error
-		if buf, err = e.Append(buf[:0], slots); err != nil {
+		if buf, err = e.Append(buf[:0], slots, nil); err != nil {
 			t.Fatal(err)
 		}
-		if buf, err = plain.Append(buf[:0], slots); err != nil {
+		if buf, err = plain.Append(buf[:0], slots, nil); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {

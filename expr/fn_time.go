@@ -186,7 +186,7 @@ func buildTimestamp(c *compiler, f *function, n ast.Node, args []*operand) *oper
 	o := c.plainCall(f, n, args)
 	for _, a := range args {
 		if !a.konst {
-			return o
+			return sqlTimes(o, args)
 		}
 	}
 	if !o.konst {
@@ -223,12 +223,6 @@ func toTimestamp(e *Env, x, layout, zone record.Value) record.Value {
 }
 
 func parseTime(e *Env, text, layout string, zone record.Value) record.Value {
-	if zone.IsNull() && sqlLayout(layout) {
-		if ns, ok := record.ParseTimestampSQL(text); ok {
-			return record.TimestampNanos(ns)
-		}
-		// The library takes a few more texts, and says what is wrong with others.
-	}
 	l := e.zone(zone)
 	if l == nil {
 		return record.Null
@@ -238,6 +232,29 @@ func parseTime(e *Env, text, layout string, zone record.Value) record.Value {
 		return e.fail("%q does not have the layout %q", clip(text), clip(layout))
 	}
 	return timestampFrom(e, t)
+}
+
+// sqlTimes gives a call whose layout is the SQL form the parser of that form.
+// The library takes a few more texts, and says what is wrong with the others.
+func sqlTimes(o *operand, args []*operand) *operand {
+	if len(args) != 2 || args[0].class() != textClass {
+		return o
+	}
+	if layout, ok := constantText(args[1]); !ok || !sqlLayout(layout) {
+		return o
+	}
+	text, layout := args[0].eval, args[1].value
+	o.eval = func(e *Env) record.Value {
+		x := text(e)
+		if x.Kind() != record.KindString {
+			return record.Null
+		}
+		if ns, ok := record.ParseTimestampSQL(x.Text()); ok {
+			return record.TimestampNanos(ns)
+		}
+		return parseTime(e, x.Text(), layout.Text(), record.Null)
+	}
+	return o
 }
 
 // sqlLayout reports whether a layout is the SQL form of a time with optional

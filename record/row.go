@@ -68,6 +68,7 @@ type Row struct {
 	Op       Op        // $op
 	Window   Window    // $window, set by windowed steps
 	Origin   *Origin   // where it was read; its Headers, Key and Value end at the first exchange
+	Text     *RowText  // of a row that was scanned from JSON, up to the first exchange; else nil
 
 	// Before is the row as it was before this update, with a register file of
 	// its own. It is set if an operator behind needs it (docs/ARCHITECTURE.md,
@@ -76,6 +77,20 @@ type Row struct {
 	// Bare: a delete of which only the key is known; its Slots mean nothing. Any
 	// other delete has the values of the row that is deleted.
 	Bare bool
+}
+
+// RowText is where values of a row stand in the JSON text they were read from,
+// for those that are written as they were read.
+type RowText struct {
+	Data []byte
+	Refs []TextRef
+}
+
+// TextRef is the place of one value: Data[Begin:End], quotes included. End is 0
+// if its text cannot be copied. Key is where its member's key begins if nothing
+// but the key and a colon stands in between, else -1.
+type TextRef struct {
+	Key, Begin, End int32
 }
 
 // Window is the time span [Start, End).

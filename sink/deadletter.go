@@ -81,7 +81,7 @@ func (d *DeadLetters) shown(node *topology.Node, row *record.Row) (key, value []
 			enc = codec.NewJSONEncoder(v.Fields, v.Rest, o)
 			d.values[node] = enc
 		}
-		value, err = enc.Append(nil, row.Slots)
+		value, err = enc.Append(nil, row.Slots, row.Text)
 	}
 	if err != nil {
 		return key, nil

@@ -63,6 +63,9 @@ func NewEncoder(node *topology.Node, env *expr.Env) (*Encoder, error) {
 			return nil, fmt.Errorf("sink %s: format %s needs one value, not fields", spec.Name, e.format)
 		}
 		e.json = codec.NewJSONEncoder(enc.Value.Fields, enc.Value.Rest, e.options)
+		if enc.Value.Refs != nil {
+			e.json.CopyText(enc.Value.Refs, enc.Value.Same)
+		}
 	}
 	e.headers = make([]record.Header, 0, len(enc.Headers))
 	return e, nil
@@ -173,7 +176,7 @@ func (e *Encoder) appendValue(row *record.Row) (null bool, err error) {
 		e.buf = append(e.buf, row.Origin.Value...)
 		return false, nil
 	case e.json != nil:
-		e.buf, err = e.json.Append(e.buf, row.Slots)
+		e.buf, err = e.json.Append(e.buf, row.Slots, row.Text)
 		return false, err
 	}
 	v := row.Slots[e.enc.Value.Whole]

@@ -24,6 +24,7 @@ type Decoder struct {
 	stamper
 	format string
 	json   *codec.JSONScanner
+	text   *record.RowText   // of json
 	value  int               // slot of the whole value of the formats string and bytes, -1 for none
 	key    *codec.KeyDecoder // nil if nobody reads $key
 	origin record.Origin
@@ -46,6 +47,7 @@ func NewDecoder(plan *topology.Source, o Options) *Decoder {
 			Numbers:     spec.Format.Numbers,
 			Schema:      spec.Schema,
 		})
+		d.text = d.json.Text()
 	}
 	return d
 }
@@ -62,7 +64,7 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 		Time: m.Time, Headers: m.Headers, Key: m.Key, Value: m.Value,
 	}
 	row.Key, row.KeyBytes, row.Group = record.Null, nil, 0
-	row.Op, row.Window, row.Origin = record.OpInsert, record.Window{}, &d.origin
+	row.Op, row.Window, row.Origin, row.Text = record.OpInsert, record.Window{}, &d.origin, d.text
 	row.Time = d.arrival(m.Time)
 	d.env.Begin(row)
 	if bad := d.decodeValue(m.Value, row); bad != nil {

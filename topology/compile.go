@@ -274,6 +274,7 @@ func (c *compiler) finish() {
 		}
 	}
 	c.carryOriginals()
+	c.copyTexts()
 	uids := make([]string, 0, len(c.nodes))
 	for uid := range c.nodes {
 		uids = append(uids, uid)

@@ -316,9 +316,13 @@ type TopicHoles struct {
 type ValueEncode struct {
 	Format FormatSpec
 	Fields []codec.EncodeField
-	Rest   codec.RestSpec
-	Whole  int // -1: not set
-	Type   record.Type
+	// Refs and Same say which fields are copied from the text of the record
+	// (codec.JSONEncoder.CopyText); nil if none are.
+	Refs  []int
+	Same  []bool
+	Rest  codec.RestSpec
+	Whole int // -1: not set
+	Type  record.Type
 	// Raw passes the source's value bytes through unchanged.
 	Raw bool
 }
