@@ -84,9 +84,19 @@ type Part struct {
 	Key, Value []byte
 }
 
-// EncodeRecord gives the parts to write. Errors: *TooLargeError, or a value that
-// breaks another limit of Record.
+// EncodeRecord gives the parts to write, as a new RecordEncoder does.
 func EncodeRecord(r *Record) ([]Part, error) {
+	var e RecordEncoder
+	return e.Encode(r)
+}
+
+// RecordEncoder writes records with a compressor that is made once: making one
+// costs a millisecond. The zero value is ready; it belongs to one goroutine.
+type RecordEncoder struct{ zstd *codec.Zstd }
+
+// Encode gives the parts to write. Errors: *TooLargeError, or a value that breaks
+// another limit of Record.
+func (e *RecordEncoder) Encode(r *Record) ([]Part, error) {
 	message, fields, err := appendRecord(nil, r)
 	if err != nil {
 		return nil, fmt.Errorf("encode checkpoint record of epoch %d: %w", r.Epoch, err)
@@ -94,11 +104,12 @@ func EncodeRecord(r *Record) ([]Part, error) {
 	if len(message) > MaxRecordSize {
 		return nil, &TooLargeError{Epoch: r.Epoch, Size: len(message), Limit: MaxRecordSize, Fields: fields}
 	}
-	z, err := codec.NewZstd(MaxRecordSize)
-	if err != nil {
-		return nil, fmt.Errorf("compress checkpoint record of epoch %d: %w", r.Epoch, err)
+	if e.zstd == nil {
+		if e.zstd, err = codec.NewZstd(MaxRecordSize); err != nil {
+			return nil, fmt.Errorf("compress checkpoint record of epoch %d: %w", r.Epoch, err)
+		}
 	}
-	return split(r, z.Compress(nil, message)), nil
+	return split(r, e.zstd.Compress(nil, message)), nil
 }
 
 // Surplus gives the tombstones for the parts that an earlier record of the slot

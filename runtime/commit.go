@@ -208,7 +208,7 @@ func (l *life) writeRecord(ctx context.Context, n checkpoint.Epoch) error {
 			r.Changelog.Ends[p] = end
 		}
 	}
-	parts, err := checkpoint.EncodeRecord(r)
+	parts, err := l.records.Encode(r)
 	if err != nil {
 		return &checkpoint.Failure{Class: checkpoint.ClassRefuse, Exit: 6, Text: err.Error()}
 	}

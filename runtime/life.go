@@ -69,6 +69,7 @@ type life struct {
 	positions    []checkpoint.SourcePosition // of the last committed epoch
 	epochRecord  *checkpoint.Record
 	epochBytes   int64 // of its transaction, without the record
+	records      checkpoint.RecordEncoder
 	firstWriteAt time.Time
 	openSince    atomic.Int64 // firstWriteAt for metrics, ms
 

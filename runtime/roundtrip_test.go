@@ -171,6 +171,9 @@ func TestEveryTypeTravels(t *testing.T) {
 				if want == "" || in == "null" {
 					want = in
 				}
+				if c.typ == "string" && (name == "copied" || name == "declared") {
+					want = in // its text is copied, with its escapes
+				}
 				got := p.record(record.Message{Topic: "in", Value: []byte(`{"x":` + in + `}`)})
 				if want == "!" && strings.HasPrefix(got, "!decode-failed") {
 					continue

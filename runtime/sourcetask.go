@@ -40,6 +40,7 @@ type sourceTask struct {
 	marks   *source.Watermarks
 	wmEvery time.Duration
 	wmAt    time.Time
+	flushAt time.Time // when batches that are not full go on (buffer_timeout)
 	idle    bool
 	moved   bool // something was taken in since the last barrier
 	stopped bool
@@ -228,7 +229,14 @@ func (t *sourceTask) slice() error {
 			return err
 		}
 	}
-	if now := job.clock(); now.After(t.wmAt) {
+	now := job.clock()
+	if now.After(t.flushAt) { // rows for a receiver that gets few
+		t.flushAt = now.Add(job.plan.Spec.BufferTimeout)
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	if now.After(t.wmAt) {
 		return t.tick()
 	}
 	return nil
