@@ -10,8 +10,8 @@ import (
 // taken back: collect and its like over a changelog. A value that is taken back
 // leaves a hole; when there are more holes than values they are closed.
 //
-// The main entry has the number of the next value, that of the first one and the
-// number of values, 8 bytes each. The entries are
+// The main entry has the number of the next value and the number of values, 8
+// bytes each. The entries are
 //
 //	rest = 0 and the bytes of a member; value = the numbers of its values, 8 each
 //	rest = 1 and a number, 8, big-endian; value = codec.AppendValue
@@ -21,15 +21,15 @@ type bag struct {
 	part byte
 	fold fold
 
-	skip              bool
-	value             record.Value
-	member            []byte
-	numbers           []byte // of the member
-	next, first, live uint64 // before the row
-	list              []record.Value
+	skip       bool
+	value      record.Value
+	member     []byte
+	numbers    []byte // of the member
+	next, live uint64 // before the row
+	list       []record.Value
 }
 
-const bagSize = 24
+const bagSize = 16
 
 // holesMin is how many holes are never worth closing.
 const holesMin = 16
@@ -69,25 +69,24 @@ func (b *bag) key(at *place) []byte {
 }
 
 func (b *bag) add(main []byte, _ []record.Value) error {
-	b.next, b.first, b.live = counter(main), counter(main[8:]), counter(main[16:])
+	b.next, b.live = counter(main), counter(main[8:])
 	switch {
 	case b.skip || b.back && len(b.numbers) == 0:
 		b.skip = true
 	case !b.back:
 		increment(main)
-		b.step(main[16:])
+		b.step(main[8:])
 	default:
-		b.step(main[16:])
+		b.step(main[8:])
 		if b.close() {
 			binary.LittleEndian.PutUint64(main, b.live-1)
-			clear(main[8:16])
 		}
 	}
 	return nil
 }
 
 // close says that the holes are closed once the row's value is taken out.
-func (b *bag) close() bool { return b.next-b.first > 2*(b.live-1)+holesMin }
+func (b *bag) close() bool { return b.next > 2*(b.live-1)+holesMin }
 
 func (b *bag) store(at *place, _ []record.Value) error {
 	switch {
@@ -126,7 +125,7 @@ func (b *bag) putNumbers(at *place) error {
 // closeHoles gives the values numbers from 0 on, in their order.
 func (b *bag) closeHoles(at *place) error {
 	var to uint64
-	for from := b.first; from < b.next; from++ {
+	for from := range b.next {
 		v, ok, err := at.read(at.numbered(from, b.part, byNumber))
 		if err != nil {
 			return err
@@ -166,7 +165,7 @@ func (b *bag) renumber(at *place, v record.Value, from, to uint64) error {
 }
 
 func (b *bag) merge(main []byte, at *place) error {
-	for i := counter(main[8:]); i < counter(main); i++ {
+	for i := range counter(main) {
 		v, ok, err := at.read(at.numbered(i, b.part, byNumber))
 		if err != nil {
 			return err
@@ -185,7 +184,7 @@ func (b *bag) result() (record.Value, error) {
 }
 
 func (b *bag) drop(main []byte, at *place) error {
-	for i := counter(main[8:]); i < counter(main); i++ {
+	for i := range counter(main) {
 		v, ok, err := at.read(at.numbered(i, b.part, byNumber))
 		if err != nil {
 			return err

@@ -104,42 +104,53 @@ func (j *planJob) env(task *planTask) Env {
 
 // exchange copies the columns of a row to the receiver, as a sender does.
 func (j *planJob) exchange(end *topology.ExchangeEnd, row *record.Row) error {
-	c := end.Exchange.To
-	to := j.tasks[c]
+	to := j.tasks[end.Exchange.To]
 	to.arena.Reset()
-	for i, slot := range end.Columns {
-		to.op.Slots[end.Exchange.Slots[i]] = row.Slots[slot].Clone(&to.arena)
+	r, err := to.copied(end, row, to.op.Slots)
+	if err != nil {
+		return err
 	}
-	r := record.Row{Slots: to.op.Slots, Time: row.Time, Op: row.Op, Window: row.Window, Group: row.Group, Origin: row.Origin}
+	if row.Before != nil {
+		if r.Before, err = to.copied(end, row.Before, to.op.Before); err != nil {
+			return err
+		}
+	}
+	to.env.Now = int64(j.clock) * 1e6
+	to.env.Begin(r)
+	return to.op.Process(r)
+}
+
+func (to *planTask) copied(end *topology.ExchangeEnd, row *record.Row, slots []record.Value) (*record.Row, error) {
+	for i, slot := range end.Columns {
+		slots[end.Exchange.Slots[i]] = row.Slots[slot].Clone(&to.arena)
+	}
+	r := &record.Row{Slots: slots, Time: row.Time, Op: row.Op, Bare: row.Bare, Window: row.Window, Group: row.Group, Origin: row.Origin}
 	if row.KeyBytes != nil {
 		r.KeyBytes = to.arena.Copy(row.KeyBytes)
-		if c.NeedsKey {
+		if end.Exchange.To.NeedsKey {
 			key, _, err := codec.DecodeKey(r.KeyBytes)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			r.Key = key
 		}
 	}
-	to.env.Now = int64(j.clock) * 1e6
-	to.env.Begin(&r)
-	return to.op.Process(&r)
+	return r, nil
 }
 
 func (j *planJob) sink(n *topology.Node, row *record.Row, env *expr.Env) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s", row.Op)
-	switch e := n.Encode; {
-	case e.Key == nil:
-		fmt.Fprintf(&b, " %s", text(row.Key))
-	case e.Key.Program != nil:
-		fmt.Fprintf(&b, " %s", text(e.Key.Program.Eval(env)))
-	default:
-		for _, p := range e.Key.Parts {
-			fmt.Fprintf(&b, " %s", text(p.Eval(env)))
+	key := sinkKey(n.Encode, row, env)
+	name := n.Sink.Spec.Name
+	if row.Before != nil && n.Encode.Moves {
+		env.Begin(row.Before)
+		old := sinkKey(n.Encode, row.Before, env)
+		env.Begin(row)
+		if old != key {
+			j.out[name] = append(j.out[name], "delete"+old+" moved")
 		}
 	}
-	fmt.Fprintf(&b, " @%d", row.Time)
+	fmt.Fprintf(&b, "%s%s @%d", row.Op, key, row.Time)
 	v := n.Encode.Value
 	if v.Whole >= 0 {
 		fmt.Fprintf(&b, " %s", text(row.Slots[v.Whole]))
@@ -147,9 +158,22 @@ func (j *planJob) sink(n *topology.Node, row *record.Row, env *expr.Env) error {
 	for _, f := range v.Fields {
 		fmt.Fprintf(&b, " %s=%s", f.Name, text(row.Slots[f.Slot]))
 	}
-	name := n.Sink.Spec.Name
 	j.out[name] = append(j.out[name], b.String())
 	return nil
+}
+
+func sinkKey(e *topology.Encode, row *record.Row, env *expr.Env) string {
+	switch {
+	case e.Key == nil:
+		return " " + text(row.Key)
+	case e.Key.Program != nil:
+		return " " + text(e.Key.Program.Eval(env))
+	}
+	out := ""
+	for _, p := range e.Key.Parts {
+		out += " " + text(p.Eval(env))
+	}
+	return out
 }
 
 // send puts a record into the first source; values are by field.
