@@ -112,6 +112,8 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		return newLog(b), nil
 	case topology.NodeCheck:
 		return newCheck(b), nil
+	case topology.NodeUpsert:
+		return c.newUpsert(b)
 	case topology.NodeSplit:
 		return newSplit(b), nil
 	case topology.NodeAggregate:

@@ -257,3 +257,102 @@ func (p changePipeline) step(j *planJob, r *rand.Rand, rows map[string]*changeRo
 		row.name, row.region, row.at = name, region, at
 	}
 }
+
+// TestUpsertSource: records that replace each other by their key, and are
+// deleted, are taken back from what was made of them.
+func TestUpsertSource(t *testing.T) {
+	j := newPlanJob(t, `
+version: 1
+name: test
+max_parallelism: 8
+sources:
+  in: {topic: in, mode: upsert, key_schema: string!, schema: {region: string, n: int}, watermark: none}
+streams:
+  regions:
+    from: in
+    steps:
+      - key_by: region
+      - aggregate: {region: $key, rows: count(), most: max(n)}
+  large:
+    from: in
+    steps:
+      - filter: n > 5
+sinks:
+  regions: {from: regions, topic: regions}
+  large: {from: large, topic: large, value: {n: n, op: $op}}
+  moved: {from: in, topic: moved, key: {k: $key, region: region}, value: {n: n}}
+`)
+	r := rand.New(rand.NewPCG(3, 4))
+	type row struct {
+		region string
+		n      int64
+	}
+	rows := map[string]row{}
+	shownRows := map[string]string{}
+	moved := shown{}
+	for i := range 5000 {
+		key := fmt.Sprint(r.IntN(5))
+		if r.IntN(3) == 0 {
+			delete(rows, key)
+			j.sendBare(key, record.Timestamp(i))
+		} else {
+			x := row{string(rune('x' + r.IntN(2))), int64(r.IntN(10))}
+			rows[key] = x
+			j.send(key, record.Timestamp(i), map[string]record.Value{"region": str(x.region), "n": num(x.n)})
+		}
+		table := shown{}
+		for k, v := range shownRows {
+			table[k] = v
+		}
+		table.take(t, j.taken("regions"))
+		shownRows = table
+		want, most := map[string]int{}, map[string]int64{}
+		wantMoved := map[string]string{}
+		for k, x := range rows {
+			want[x.region]++
+			most[x.region] = max(most[x.region], x.n)
+			wantMoved[k+" "+x.region] = fmt.Sprintf("n=%d", x.n)
+		}
+		if len(want) != len(table) {
+			t.Fatalf("record %d: %v, want %v", i, table, want)
+		}
+		for region, n := range want {
+			if w := fmt.Sprintf("region=%s rows=%d most=%d", region, n, most[region]); table[region] != w {
+				t.Fatalf("record %d: %s, want %s", i, table[region], w)
+			}
+		}
+		for _, l := range j.taken("moved") {
+			op, rest, _ := strings.Cut(l, " ")
+			f := strings.Fields(rest)
+			if moved[f[0]+" "+f[1]] = f[len(f)-1]; op == "delete" {
+				delete(moved, f[0]+" "+f[1])
+			}
+		}
+		if fmt.Sprint(map[string]string(moved)) != fmt.Sprint(wantMoved) {
+			t.Fatalf("record %d: moved %v, want %v", i, moved, wantMoved)
+		}
+		if r.IntN(50) == 0 {
+			j.restart()
+		}
+	}
+	ops := map[string]int{}
+	for _, l := range j.taken("large") {
+		op, _, _ := strings.Cut(l, " ")
+		ops[op]++
+	}
+	if ops["insert"] == 0 || ops["update"] == 0 || ops["delete"] == 0 || ops["insert"]-ops["delete"] > 5 {
+		t.Errorf("large: %v", ops)
+	}
+}
+
+// sendBare puts a record without a value into the first source.
+func (j *planJob) sendBare(key string, at record.Timestamp) {
+	j.t.Helper()
+	task := j.tasks[j.plan.Sources[0].Chain]
+	task.arena.Reset()
+	row := record.Row{Slots: task.op.Slots, Time: at, Key: str(key), Op: record.OpDelete, Bare: true, Origin: &record.Origin{Topic: "in"}}
+	task.env.Begin(&row)
+	if err := task.op.Process(&row); err != nil {
+		j.t.Fatal(err)
+	}
+}

@@ -28,6 +28,9 @@ type Decoder struct {
 	value  int               // slot of the whole value of the formats string and bytes, -1 for none
 	key    *codec.KeyDecoder // nil if nobody reads $key
 	origin record.Origin
+
+	upsert bool
+	slots  []int // of the columns
 }
 
 // NewDecoder makes the decoder of a topic or of stdin.
@@ -37,6 +40,12 @@ func NewDecoder(plan *topology.Source, o Options) *Decoder {
 		stamper: newStamper(plan, o),
 		format:  spec.Format.Kind,
 		value:   plan.ValueSlot,
+	}
+	if d.upsert = spec.Mode == "upsert"; d.value >= 0 {
+		d.slots = append(d.slots, d.value)
+	}
+	for _, w := range plan.Wants {
+		d.slots = append(d.slots, w.Slot)
 	}
 	if plan.NeedsKey {
 		d.key = codec.NewKeyDecoder(spec.KeyFormat.Kind, spec.KeySchema)
@@ -64,10 +73,11 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 		Time: m.Time, Headers: m.Headers, Key: m.Key, Value: m.Value,
 	}
 	row.Key, row.KeyBytes, row.Group = record.Null, nil, 0
-	row.Op, row.Window, row.Origin, row.Text = record.OpInsert, record.Window{}, &d.origin, d.text
+	row.Op, row.Bare, row.Window = record.OpInsert, false, record.Window{}
+	row.Origin, row.Text = &d.origin, d.text
 	row.Time = d.arrival(m.Time)
 	d.env.Begin(row)
-	if bad := d.decodeValue(m.Value, row); bad != nil {
+	if bad := d.decodeChange(m, row); bad != nil {
 		d.looseKey(row, m.Key)
 		return false, d.failed(row, bad)
 	}
@@ -79,10 +89,33 @@ func (d *Decoder) Decode(m *record.Message, row *record.Row) (ok bool, err error
 		}
 		row.Key = k
 	}
+	if row.Bare {
+		return true, nil // there is no value to have an event time
+	}
 	if bad := d.stamp(row, m.Time); bad != nil {
 		return false, d.failed(row, bad)
 	}
 	return true, nil
+}
+
+// decodeChange reads the value. In upsert mode a record without one deletes the
+// row of its key, of which nothing else is known here.
+func (d *Decoder) decodeChange(m *record.Message, row *record.Row) *record.Error {
+	if !d.upsert {
+		return d.decodeValue(m.Value, row)
+	}
+	if m.Key == nil {
+		return &record.Error{Code: codeDecode, Message: "a record of an upsert source needs a key, it has none"}
+	}
+	if m.Value != nil {
+		row.Op = record.OpUpdate
+		return d.decodeValue(m.Value, row)
+	}
+	row.Op, row.Bare = record.OpDelete, true
+	for _, slot := range d.slots {
+		row.Slots[slot] = record.Null
+	}
+	return nil
 }
 
 // looseKey is the key of a record that cannot be read: decoded if it can be,

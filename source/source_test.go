@@ -310,3 +310,29 @@ func TestWatermarksByKindAndTime(t *testing.T) {
 		t.Errorf("ingestion: %d, want 99", m)
 	}
 }
+
+func TestUpsertRecordsWithoutAValueAreDeletes(t *testing.T) {
+	r := newRig(1)
+	p := plan("json")
+	p.Spec.Mode, p.NeedsKey, p.EventTime = "upsert", true, slot(0)
+	p.Wants = []codec.JSONWant{{Path: []string{"at"}, Type: record.TypeOf(record.TypeTimestamp), Slot: 0}}
+	d := NewDecoder(p, r.options("event"))
+	if ok, err := d.Decode(message(`{"at":"1970-01-01T00:00:01Z"}`), &r.row); !ok || err != nil || r.row.Op != record.OpUpdate || r.row.Bare {
+		t.Fatalf("%v %v %+v", ok, err, r.row)
+	}
+	gone := message("")
+	gone.Value = nil
+	if ok, err := d.Decode(gone, &r.row); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if r.row.Op != record.OpDelete || !r.row.Bare || r.row.Time != 1_234 || r.row.Key.Text() != "k" || !r.row.Slots[0].IsNull() {
+		t.Errorf("%+v", r.row)
+	}
+	gone.Key = nil
+	if _, err := d.Decode(gone, &r.row); err == nil || !strings.Contains(err.Error(), "needs a key") {
+		t.Errorf("without a key: %v", err)
+	}
+	if ok, err := d.Decode(message(`{}`+" "), &r.row); ok || err == nil { // no event time
+		t.Error(ok, err)
+	}
+}

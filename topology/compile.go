@@ -140,6 +140,9 @@ func (c *compiler) source(s *SourceSpec) {
 		src.EventTime = c.compile(s.EventTime, "sources/"+s.Name+"/event_time", l,
 			expr.Want{Type: expr.WantTimestamp, Place: "event_time"})
 	}
+	if s.Mode == "upsert" {
+		c.upsertSource(cur, s)
+	}
 	c.taps[s.Name] = cur
 }
 

@@ -165,6 +165,7 @@ func (x *carrier) carry(name string, slotOf func(sender *layout) int) int {
 	slot := x.frame.alloc()
 	x.slots[name] = slot
 	x.exchange.Slots = append(x.exchange.Slots, slot)
+	x.exchange.Names = append(x.exchange.Names, name)
 	for i, s := range x.senders {
 		x.exchange.Ends[i].Columns = append(x.exchange.Ends[i].Columns, slotOf(s))
 	}

@@ -217,7 +217,7 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 		Group: v.str("group"), Isolation: v.str("isolation"),
 		Start: decodePosition(v.get("start")), Stop: decodePosition(v.get("stop")),
 		Format: decodeFormat(v.get("format")), KeyFormat: decodeFormat(v.get("key_format")),
-		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"),
+		Schema: v.typeOf("schema"), KeySchema: v.typeOf("key_schema"), Mode: v.str("mode"),
 		EventTime: v.exprOf("event_time"), Watermark: decodeWatermark(v.get("watermark")),
 		OnError: decodeOnError(v.get("on_error"), name), Parallelism: int(v.num("parallelism")),
 	}

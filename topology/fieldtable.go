@@ -116,7 +116,7 @@ var sourceFields = &object{
 		{name: "key_schema", shape: formOf(formSchema), only: topicSources, doc: "Schema of the key."},
 		{name: "event_time", shape: formOf(formExpr), defDoc: "`$record_ts`", doc: "Expression of type timestamp."},
 		{name: "watermark", shape: watermarkShape, def: "5s", doc: "How far event time may be out of order.", example: "watermark: {bounded: 5s, idle: 30s}"},
-		{name: "mode", shape: oneOf("append", "-upsert"), only: topicSources, def: "append", doc: "Whether records are facts."},
+		{name: "mode", shape: oneOf("append", "upsert"), only: topicSources, def: "append", doc: "`upsert`: the record key identifies a row, a newer record replaces it, one without a value deletes it."},
 		{name: "on_error", shape: onErrorShape, def: "fail", doc: "What happens to records that cannot be decoded."},
 		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of the pipeline", doc: "Number of readers."},
 		{name: "partition_discovery", shape: &shape{scalar: kindDuration, words: words("none"), min: 100e6}, only: topicSources, def: "1m", doc: "How often new partitions are looked for; they are read from their beginning. Not with `stop`."},

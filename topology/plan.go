@@ -88,6 +88,7 @@ type Exchange struct {
 	ID    int
 	Kind  ExchangeKind
 	Slots []int
+	Names []string // of the columns, the same wherever a pipeline reads them
 	Ends  []*ExchangeEnd
 	To    *Chain
 	// Original says that rows carry the key, value and headers they were read
@@ -118,6 +119,7 @@ const (
 	NodeLog
 	NodeCheck
 	NodeSplit
+	NodeUpsert
 	NodeAggregate
 	NodeWindow
 	NodeSink
@@ -139,6 +141,7 @@ type Node struct {
 	Log       *Log
 	Check     []Check
 	Split     *Split
+	Input     *Exchange  // of NodeUpsert: whose columns are kept
 	State     *State     // of nodes with state
 	Aggregate *Aggregate // of NodeAggregate and NodeWindow
 	Window    *Window    // of NodeWindow

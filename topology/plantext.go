@@ -142,6 +142,8 @@ func (n *Node) summary() string {
 		return "log " + n.UID
 	case NodeCheck:
 		return fmt.Sprintf("check %s: %s", n.UID, n.checkNames())
+	case NodeUpsert:
+		return "upsert " + n.UID
 	case NodeSplit:
 		return n.splitText()
 	case NodeAggregate, NodeWindow:

@@ -200,6 +200,7 @@ type SourceSpec struct {
 	KeyFormat   FormatSpec
 	Schema      *record.Type // nil is dynamic
 	KeySchema   *record.Type
+	Mode        string // append | upsert
 	EventTime   *Expr
 	Watermark   WatermarkSpec
 	OnError     OnErrorSpec
