@@ -137,7 +137,7 @@ func (l *life) groupPositions(sources []checkpoint.SourcePosition) map[string][]
 	groups := map[string][]checkpoint.SourcePosition{}
 	at := map[place]int{}
 	for _, p := range sources {
-		if p.TopicID == (record.TopicID{}) && l.topics[p.Topic].Partitions == 0 {
+		if l.job.fileSource(p.UID) || p.TopicID == (record.TopicID{}) && l.topics[p.Topic].Partitions == 0 {
 			continue // not a Kafka source
 		}
 		g := l.job.group(p.UID)

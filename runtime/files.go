@@ -2,10 +2,13 @@ package runtime
 
 import (
 	"kstream/sink/twophase/stagedfile"
+	"kstream/source"
 )
 
-// Files is the file system of file sinks. Paths are those of the pipeline file.
+// Files is the file system of file sources and sinks. Paths are those of the
+// pipeline file.
 type Files interface {
+	source.FileSystem
 	// Dir opens a directory and says where it is, also for a process with another
 	// working directory. With make a missing one is made, if the one above exists.
 	Dir(path string, make bool) (dir Directory, absolute string, err error)

@@ -155,8 +155,10 @@ func (l *life) savedPositions(ctx context.Context, saved *checkpoint.Record) ([]
 	return positions, nil
 }
 
-// inKafka says that a position is one of a topic.
-func (l *life) inKafka(p checkpoint.SourcePosition) bool { return p.TopicID != (record.TopicID{}) }
+// inKafka says that a position is one of a topic; that of a file has an id too.
+func (l *life) inKafka(p checkpoint.SourcePosition) bool {
+	return p.TopicID != (record.TopicID{}) && !l.job.fileSource(p.UID)
+}
 
 // restorer writes the entries of a savepoint into the new generation.
 type restorer struct {

@@ -25,7 +25,7 @@ type Options struct {
 	Connect func(ctx context.Context) (*Client, error)
 
 	FS       state.FS
-	Files    Files  // of file sinks
+	Files    Files  // of file sources and sinks
 	StateDir string // the directory of this pipeline and slot
 	Log      *slog.Logger
 	Stdin    io.Reader

@@ -11,6 +11,7 @@ import (
 	"kstream/changelog"
 	"kstream/checkpoint"
 	"kstream/record"
+	"kstream/source"
 	"kstream/state"
 )
 
@@ -41,7 +42,9 @@ type life struct {
 	decision       changelog.Decision   // of U6
 	anew           bool                 // this life has begun anew, with --from none
 	parts          participants
-	begun          bool // a transaction has been begun and not ended
+	tails          []*source.Tail // of file sources
+	tailsMu        sync.Mutex     // tasks add to them
+	begun          bool           // a transaction has been begun and not ended
 
 	// while it runs
 	gate      *gate
@@ -137,6 +140,7 @@ func (l *life) close() error {
 	}
 	l.running.Wait()
 	l.parts.close()
+	l.closeTails()
 	if l.db == nil {
 		return nil
 	}

@@ -22,13 +22,14 @@ type build struct {
 	subtasks  map[*topology.Chain]int
 	inboxes   map[*topology.Chain][]*inbox
 	inputBase map[*topology.ExchangeEnd]int
+	fileSets  map[*topology.Source]*fileSet
 }
 
 // run is U10: tables, operators and tasks are made, then all tasks start. The
 // first epoch opens after it.
 func (l *life) run() error {
 	b := &build{life: l, subtasks: map[*topology.Chain]int{}, inboxes: map[*topology.Chain][]*inbox{},
-		inputBase: map[*topology.ExchangeEnd]int{}}
+		inputBase: map[*topology.ExchangeEnd]int{}, fileSets: map[*topology.Source]*fileSet{}}
 	plan := l.job.plan
 	for _, c := range plan.Chains {
 		b.subtasks[c] = b.parallelism(c)
@@ -352,6 +353,13 @@ func (b *build) sourceTask(c *topology.Chain, subtask int) error {
 	switch {
 	case spec.Generate != nil || spec.Nexmark != nil:
 		f, err := b.makeFeed(t, o)
+		if err != nil {
+			return err
+		}
+		t.feed = f
+	case spec.File != nil:
+		t.decoder = source.NewDecoder(c.Source, o)
+		f, err := b.fileFeed(t)
 		if err != nil {
 			return err
 		}

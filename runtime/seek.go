@@ -83,6 +83,12 @@ func (l *life) seek(ctx context.Context) error {
 func (l *life) locateSources(ctx context.Context) error {
 	l.starts = nil
 	for _, s := range l.job.plan.Sources {
+		if s.Spec.File != nil {
+			if err := l.locateFiles(s); err != nil {
+				return err
+			}
+			continue
+		}
 		if len(s.Spec.Topics) == 0 {
 			l.starts = append(l.starts, sourceStart{source: s, pos: l.inProcess(s)})
 			continue

@@ -238,6 +238,8 @@ func (l *loader) decodeSource(v *value, name string) *SourceSpec {
 		for _, m := range c.members {
 			s.Topics = append(s.Topics, m.text)
 		}
+	case "file":
+		s.File = decodeFileSource(c)
 	case "stdin":
 		s.Stdin = true
 	case "nexmark":

@@ -93,15 +93,16 @@ var defaultsFields = &object{
 }
 
 var topicSources = []string{"topic", "topics"}
-var readingSources = []string{"topic", "topics", "stdin"}
+var readingSources = []string{"topic", "topics", "file", "stdin"}
 
 var sourceFields = &object{
 	name: "source", oneOf: choiceOne,
-	doc: "A source has exactly one of `topic`, `topics`, `generate`, `nexmark` and `stdin`.",
+	doc: "A source has exactly one of `topic`, `topics`, `file`, `generate`, `nexmark` and `stdin`.",
 	fields: []field{
 		{name: "topic", shape: scalarOf(kindTopic), variant: true, doc: "One Kafka topic.", example: "topic: orders"},
 		{name: "topics", shape: listOf(scalarOf(kindTopic)), variant: true, doc: "Several Kafka topics.", example: "topics: [orders-eu, orders-us]"},
-		reservedVariant("topic_pattern"), reservedVariant("file"),
+		reservedVariant("topic_pattern"),
+		{name: "file", shape: objectOf(fileSourceFields), variant: true, doc: "Lines of files.", example: "file: {path: data/*.jsonl}"},
 		{name: "stdin", shape: objectOf(&object{name: "source.stdin"}), variant: true, doc: "One record per line. Lines taken in but not committed are lost in a crash.", example: "stdin: {}"},
 		{name: "generate", shape: objectOf(generateFields), variant: true, doc: "Makes records, the same ones in every run.", example: "generate: {rate: 100/s, record: {id: $n}}"},
 		{name: "nexmark", shape: objectOf(nexmarkFields), variant: true, doc: "Makes the events of the Nexmark benchmark.", example: "nexmark: {count: 1000000, seed: 1}"},

@@ -6,6 +6,14 @@ import (
 	"strings"
 )
 
+// FileSourceSpec is a source of files. Path is a pattern; Compression: none, gzip,
+// zstd.
+type FileSourceSpec struct {
+	Path        string
+	Follow      bool
+	Compression string
+}
+
 // FileSinkSpec is a sink of files. Compression: none, gzip, zstd.
 type FileSinkSpec struct {
 	Path        string
@@ -14,6 +22,15 @@ type FileSinkSpec struct {
 
 var compressionShape = oneOf("none", "gzip", "zstd")
 
+var fileSourceFields = &object{
+	name: "source.file",
+	fields: []field{
+		{name: "path", shape: scalarOf(kindText), required: true, doc: "A file, or a pattern with `*`, `?` and `[a-z]` for several. Each file is a partition; its lines are the records.", example: "path: data/*.jsonl"},
+		{name: "follow", shape: scalarOf(kindBool), def: "false", doc: "Go on with what is appended, with new files, and with the successor of a file that was rotated (`x.log.1`, `x.log-20260101`). Without it the source is bounded, and its files are those of the first start."},
+		{name: "compression", shape: compressionShape, def: "none", doc: "Of the files; positions are those of the uncompressed bytes."},
+	},
+}
+
 var fileSinkFields = &object{
 	name: "sink.file",
 	fields: []field{
@@ -21,6 +38,30 @@ var fileSinkFields = &object{
 		{name: "compression", shape: compressionShape, def: "none", doc: "Of the whole file; the name is as `path` says."},
 		reserved("roll"),
 	},
+}
+
+func decodeFileSource(c *value) *FileSourceSpec {
+	return &FileSourceSpec{Path: c.str("path"), Follow: c.flag("follow"), Compression: c.str("compression")}
+}
+
+// fileSourceRules checks the patterns of file sources.
+func (l *loader) fileSourceRules() {
+	for _, s := range l.spec.Sources {
+		if s.File == nil {
+			continue
+		}
+		v := l.nodeValue("sources", "source", s.Name).get("file")
+		at := v.get("path")
+		if l.filePath(at, s.File.Path) {
+			if _, err := path.Match(s.File.Path, ""); err != nil {
+				l.fail(at.at, "bad-value", at.path, quote(s.File.Path)+" is not a pattern", "[ begins a set of characters: [a-z]; \\[ is the character")
+			}
+		}
+		if s.File.Follow && s.File.Compression != "none" {
+			l.fail(v.get("compression").keyAt, "conflicting-fields", v.path+"/compression", "a compressed file cannot be followed",
+				"it has no end that is known while it grows; read it when it is complete, without follow")
+		}
+	}
 }
 
 func decodeFileSink(c *value) *FileSinkSpec {

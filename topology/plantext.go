@@ -65,6 +65,8 @@ func (s *Source) text(b *strings.Builder) {
 		fmt.Fprintf(b, "  source %s: generate, %d fields\n", spec.Name, len(s.Assign))
 	case spec.Nexmark != nil:
 		fmt.Fprintf(b, "  source %s: nexmark, %s\n", spec.Name, s.scanText())
+	case spec.File != nil:
+		fmt.Fprintf(b, "  source %s: file %s, %s, %s\n", spec.Name, spec.File.Path, spec.Format.Kind, s.scanText())
 	case spec.Stdin:
 		fmt.Fprintf(b, "  source %s: stdin, %s\n", spec.Name, spec.Format.Kind)
 	default:

@@ -14,6 +14,7 @@ func (l *loader) nodeValue(section, short, name string) *value {
 }
 
 func (l *loader) sourceRules() {
+	l.fileSourceRules()
 	for _, s := range l.spec.Sources {
 		v := l.nodeValue("sources", "source", s.Name)
 		if s.EventTime != nil && l.spec.Time == "processing" {

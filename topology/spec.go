@@ -180,14 +180,15 @@ type LogSpec struct {
 	Level, Format string
 }
 
-// SourceSpec is one source. Exactly one of Topics, Generate, Nexmark, Stdin is
-// set.
+// SourceSpec is one source. Exactly one of Topics, File, Generate, Nexmark, Stdin
+// is set.
 type SourceSpec struct {
 	Name string
 	At   Span
 	UID  string
 
 	Topics   []string
+	File     *FileSourceSpec
 	Generate *GenerateSpec
 	Nexmark  *NexmarkSpec
 	Stdin    bool
