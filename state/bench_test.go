@@ -151,3 +151,42 @@ func BenchmarkMiss(b *testing.B) {
 	}
 	reportCPU(b, began, i)
 }
+
+// BenchmarkSpill is one update, with its share of the epochs, of state that has
+// so many times the memory of its table.
+func BenchmarkSpill(b *testing.B) {
+	for _, times := range []int64{0, 1, 4} {
+		b.Run(fmt.Sprintf("times=%d", times), func(b *testing.B) {
+			const n, epoch = 200_000, 50_000
+			keys, visits := benchKeys(n)
+			memory := int64(0)
+			if times > 0 {
+				memory = n * 72 / times // 64 of a slot, 8 of the index
+			}
+			db, table := benchTable(b, memory)
+			commit := func(e uint64) {
+				if err := db.Apply(Meta{Epoch: e}, []*Delta{table.Freeze(e)}); err != nil {
+					b.Fatal(err)
+				}
+				table.Applied(e)
+			}
+			e := uint64(1)
+			for i, k := range keys {
+				count(b, table, k)
+				if i%epoch == epoch-1 {
+					commit(e)
+					e++
+				}
+			}
+			i, began := 0, cpuTime(b)
+			for b.Loop() {
+				count(b, table, visits[i&(1<<20-1)])
+				if i++; i%epoch == 0 {
+					commit(e)
+					e++
+				}
+			}
+			reportCPU(b, began, i)
+		})
+	}
+}

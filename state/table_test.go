@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -367,5 +368,39 @@ func TestNamespacesThatCameAndWentTakeNoMemory(t *testing.T) {
 	}
 	if got := n.settle(); len(got) != 3 || got[0] != 99_997 {
 		t.Errorf("namespaces %v", got)
+	}
+}
+
+// TestMemoryIsKept: state four times as large as the memory of its table stays
+// within it, but for what an epoch has changed.
+func TestMemoryIsKept(t *testing.T) {
+	const n, perEpoch, memory = 40_000, 2_000, 720_000 // of 2.9 MB
+	db, table := benchTable(t, memory)
+	rng := rand.New(rand.NewPCG(7, 8))
+	counts := make([]uint64, n)
+	for epoch := uint64(1); epoch <= 60; epoch++ {
+		for range perEpoch {
+			i := rng.IntN(n)
+			counts[i]++
+			v, fresh, err := table.Upsert(record.KeyGroup(i%32), 60_000, binary.BigEndian.AppendUint64(nil, uint64(i)), 16)
+			if err != nil || fresh != (counts[i] == 1) {
+				t.Fatalf("key %d: fresh %v at its update %d: %v", i, fresh, counts[i], err)
+			}
+			got := binary.LittleEndian.Uint64(v) + 1
+			binary.LittleEndian.PutUint64(v, got)
+			if got != counts[i] {
+				t.Fatalf("key %d was updated %d times and says %d", i, counts[i], got)
+			}
+		}
+		if over := table.use() - memory - table.DirtyBytes(); over > memory/4 {
+			t.Fatalf("epoch %d: %d bytes over %d", epoch, over, memory)
+		}
+		if err := db.Apply(Meta{Epoch: epoch}, []*Delta{table.Freeze(epoch)}); err != nil {
+			t.Fatal(err)
+		}
+		table.Applied(epoch)
+		if table.use() > memory {
+			t.Fatalf("epoch %d: %d bytes are in use after it was applied, %d may be", epoch, table.use(), memory)
+		}
 	}
 }
