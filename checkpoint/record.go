@@ -41,16 +41,39 @@ type Lineage struct {
 type Fingerprint struct {
 	MaxParallelism int
 	Nodes          []NodePrint // the stateful ones, in order of their uid
+	Ends           []EndPrint  // sources and sinks, to tell what changed
 }
 
-// NodePrint is one stateful node. Two nodes with equal prints can read each
-// other's state; Text holds what else must agree, normalised.
+// EndPrint is a source or a sink.
+type EndPrint struct {
+	UID    string
+	Text   string
+	Source bool
+}
+
+// NodePrint is one stateful node. Two nodes whose prints agree in operator,
+// layout, key type, window, text and parts can read each other's state.
 type NodePrint struct {
 	UID      string
 	Operator string
 	Layout   int
 	KeyType  string
-	Text     string
+	Text     string // what else must agree
+	Window   string
+	Key      string      // the expression behind the key
+	Parts    []PartPrint // accumulators, in the order of their state
+	TTL      string
+	Before   string // the stateless steps in front
+}
+
+// PartPrint is one accumulator: the first output it is part of, and its call with
+// the types of the arguments. Size is its share of a main entry, Beside how many
+// kinds of entries beside it it has.
+type PartPrint struct {
+	Name   string
+	Text   string
+	Size   int
+	Beside int
 }
 
 // SourcePosition is how far one partition of one source was taken in.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"kstream/changelog"
@@ -46,6 +45,7 @@ func (l *life) restoreSavepoint(ctx context.Context, r *checkpoint.Record) (n ch
 		return 0, 0, err
 	}
 	l.fail.after("restore-checked")
+	l.fail.before("restore-generation")
 	c, err := l.nextGeneration(ctx, r)
 	if err != nil {
 		return 0, 0, err
@@ -59,6 +59,7 @@ func (l *life) restoreSavepoint(ctx context.Context, r *checkpoint.Record) (n ch
 		return 0, 0, err
 	}
 	l.restoredChains = saved.Chains
+	l.fail.before("restore-switched")
 	if n, writes, err = l.switchTo(ctx, c+1, fmt.Sprintf("%s (checkpoint %d of %s)", from.Path, saved.Epoch, saved.Pipeline)); err != nil {
 		return 0, writes, err
 	}
@@ -178,7 +179,11 @@ type restorer struct {
 func (l *life) writeEntries(ctx context.Context, saved *checkpoint.Record) (writes int, err error) {
 	w := &restorer{life: l, ids: map[state.StoreID]state.StoreID{}}
 	for _, s := range saved.Stores {
-		if id, ok := l.storeID(s.UID); ok && !l.job.isReset(s.UID) {
+		uid := s.UID
+		if to, ok := l.job.plan.Spec.Moved[uid]; ok {
+			uid = to
+		}
+		if id, ok := l.storeID(uid); ok && !l.job.isReset(uid) {
 			w.ids[state.StoreID(s.ID)] = id
 		}
 	}
@@ -262,20 +267,6 @@ func (w *restorer) end(ctx context.Context) error {
 	w.writes = max(w.writes, writes)
 	if writes > 1 && !w.broker.TransactionV2 {
 		return &checkpoint.Failure{AtOnce: true, Text: "the EndTxn of a restore was written more than once"}
-	}
-	return nil
-}
-
-// fits compares a savepoint with the plan: what would lose state is refused by
-// name.
-func (l *life) fits(saved *checkpoint.Record) error {
-	j := l.job
-	var problems []string
-	if saved.Pipeline != j.plan.Name && !j.accepts("renamed-job") {
-		problems = append(problems, fmt.Sprintf("the savepoint is of the job %s, this is %s: --accept renamed-job", saved.Pipeline, j.plan.Name))
-	}
-	if len(problems) > 0 {
-		return refuse(6, "", "[state-incompatible] the savepoint does not fit the pipeline:\n  %s", strings.Join(problems, "\n  "))
 	}
 	return nil
 }

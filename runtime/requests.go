@@ -71,15 +71,15 @@ func (j *Job) handled(n checkpoint.Epoch) {
 		j.history = j.history[1:]
 	}
 	j.historyMu.Unlock()
-	left := j.waiters[:0]
-	for _, w := range j.waiters {
+	all := j.waiters
+	j.waiters = nil
+	for _, w := range all {
 		if n < w.need {
-			left = append(left, w)
+			j.waiters = append(j.waiters, w)
 			continue
 		}
 		w.fn(c, j.life.restored, j.life)
 	}
-	j.waiters = left
 	j.pressWaiters()
 }
 
@@ -151,14 +151,16 @@ type SavepointResult struct {
 func (j *Job) Savepoint(ctx context.Context, dir func(checkpoint.Epoch) (savepoint.Directory, error)) SavepointResult {
 	done := make(chan SavepointResult, 1)
 	began := time.Now()
-	err := j.ask(ctx, func() {
-		j.await(&waiter{
-			fn: func(_ Committed, r *checkpoint.Record, l *life) {
-				l.export(ctx, r, dir, func(s SavepointResult) { done <- s })
-			},
-			lost: func(err error) { done <- SavepointResult{Err: err} },
-		})
-	})
+	w := &waiter{lost: func(err error) { done <- SavepointResult{Err: err} }}
+	w.fn = func(c Committed, r *checkpoint.Record, l *life) {
+		if len(l.parts.open) > 0 { // what this checkpoint wrote is not all to be seen: the next one
+			w.need = checkpoint.Epoch(c.ID) + 1
+			j.waiters = append(j.waiters, w)
+			return
+		}
+		l.export(ctx, r, dir, func(s SavepointResult) { done <- s })
+	}
+	err := j.ask(ctx, func() { j.await(w) })
 	if err != nil {
 		return SavepointResult{Err: err}
 	}
@@ -175,6 +177,10 @@ func (j *Job) Savepoint(ctx context.Context, dir func(checkpoint.Epoch) (savepoi
 // export writes the state of r, which has just been applied, in the background.
 func (l *life) export(ctx context.Context, r *checkpoint.Record, dir func(checkpoint.Epoch) (savepoint.Directory, error), done func(SavepointResult)) {
 	r = l.settled(r)
+	if n := len(l.parts.open); n > 0 {
+		done(SavepointResult{Err: fmt.Errorf("%d files of committed checkpoints have not appeared yet", n)})
+		return
+	}
 	snapshot, err := l.db.Snapshot()
 	if err != nil {
 		done(SavepointResult{Err: err})
@@ -189,7 +195,7 @@ func (l *life) export(ctx context.Context, r *checkpoint.Record, dir func(checkp
 		defer context.AfterFunc(l.ctx, func() {
 			cancel(fmt.Errorf("the job ended or started again meanwhile: %w", context.Cause(l.ctx)))
 		})()
-		content, err := savepointContent(l.job.plan.Spec, r, l.broker.ClusterID, l.job.opts.Version)
+		content, err := savepointContent(l.job.plan.Spec, withoutHandles(r), l.broker.ClusterID, l.job.opts.Version)
 		var s SavepointResult
 		if err == nil {
 			s.Manifest, err = writeSavepoint(dir, r.Epoch, content, entriesOf(ctx, snapshot, r))
@@ -197,6 +203,13 @@ func (l *life) export(ctx context.Context, r *checkpoint.Record, dir func(checkp
 		s.Err = err
 		done(s)
 	}()
+}
+
+// withoutHandles is a record whose handles are all confirmed.
+func withoutHandles(r *checkpoint.Record) *checkpoint.Record {
+	c := *r
+	c.Handles = nil
+	return &c
 }
 
 func writeSavepoint(make func(checkpoint.Epoch) (savepoint.Directory, error), n checkpoint.Epoch, c *savepoint.Content, e savepoint.Entries) (*savepoint.Manifest, error) {

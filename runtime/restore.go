@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"kstream/changelog"
 	"kstream/checkpoint"
@@ -240,78 +239,14 @@ func (l *life) storeID(uid string) (state.StoreID, bool) {
 	return 0, false
 }
 
-// compatible compares the plan with the state of R. What would lose state is
-// refused by name; --reset UID says that it may start empty.
-func (l *life) compatible(r *checkpoint.Record) error {
-	j := l.job
-	if r.Plan.MaxParallelism != j.plan.MaxParallelism {
-		return refuse(6, "set max_parallelism back", "[state-incompatible] max_parallelism is %d, the state was written with %d",
-			j.plan.MaxParallelism, r.Plan.MaxParallelism)
-	}
-	now := map[string]checkpoint.NodePrint{}
-	for _, n := range j.fingerprint().Nodes {
-		now[n.UID] = n
-	}
-	var problems []string
-	for _, old := range r.Plan.Nodes {
-		n, ok := now[old.UID]
-		switch {
-		case j.isReset(old.UID):
-			l.retire(old.UID)
-		case !ok && j.accepts("dropped-state"):
-			l.retire(old.UID)
-		case !ok:
-			problems = append(problems, fmt.Sprintf("%s: the state of this step would be lost (--accept dropped-state)", old.UID))
-		case n != old:
-			problems = append(problems, fmt.Sprintf("%s: %s -> %s%s", old.UID, describe(old), describe(n), j.where(old.UID)))
-		}
-		delete(now, old.UID)
-	}
-	for _, n := range j.fingerprint().Nodes {
-		if _, added := now[n.UID]; added && !j.isReset(n.UID) && !j.accepts("new-state") {
-			problems = append(problems, fmt.Sprintf("%s: a new step would start with empty state (--accept new-state)%s", n.UID, j.where(n.UID)))
-		}
-	}
-	if len(problems) > 0 {
-		return refuse(6, "name a changed step anew, or let one start empty with --reset UID",
-			"[state-incompatible] the pipeline does not fit its state:\n  %s", strings.Join(problems, "\n  "))
-	}
-	l.giveStoreIDs()
-	return nil
-}
-
-// describe shows a fingerprint to a person: its window is written in
-// milliseconds.
-func describe(n checkpoint.NodePrint) string {
-	before, window, found := strings.Cut(n.Text, " window=")
-	var size, slide, offset int64
-	if !found {
-		return n.Text
-	}
-	if _, err := fmt.Sscanf(window, "%d/%d+%d", &size, &slide, &offset); err != nil {
-		return n.Text
-	}
-	text := fmt.Sprintf("%s window %s", before, record.AppendDuration(nil, size*1e6))
-	if slide != size {
-		text += fmt.Sprintf(" every %s", record.AppendDuration(nil, slide*1e6))
-	}
-	if offset != 0 {
-		text += fmt.Sprintf(" offset %s", record.AppendDuration(nil, offset*1e6))
-	}
-	if _, rest, more := strings.Cut(window, " "); more {
-		text += " " + rest
-	}
-	return text
-}
-
 // retire takes a uid's store away; the uid gets a fresh, empty one.
 func (l *life) retire(uid string) {
 	for i := range l.stores {
-		if l.stores[i].UID == uid {
+		if l.stores[i].UID == uid && !l.stores[i].Retired {
 			l.stores[i].Retired = true
+			l.job.log.Warn("state given up", "uid", uid)
 		}
 	}
-	l.job.log.Warn("state reset", "uid", uid)
 }
 
 // compareGroups finds group offsets that somebody changed: the record is the

@@ -23,6 +23,7 @@ type Checkpoint struct {
 	Sources        []Source  `json:"sources"`
 	Chains         []Chain   `json:"chains"`
 	Nodes          []Node    `json:"nodes"`
+	Ends           []End     `json:"ends,omitempty"`
 	Stores         []Store   `json:"stores"`
 }
 
@@ -53,7 +54,27 @@ type Node struct {
 	Operator string `json:"operator"`
 	Layout   int    `json:"layout"`
 	KeyType  string `json:"key_type"`
-	Text     string `json:"text"`
+	Text     string `json:"text,omitempty"`
+	Window   string `json:"window,omitempty"`
+	Key      string `json:"key,omitempty"`
+	Parts    []Part `json:"parts,omitempty"`
+	TTL      string `json:"ttl,omitempty"`
+	Before   string `json:"before,omitempty"`
+}
+
+// Part is one accumulator of a step.
+type Part struct {
+	Name   string `json:"name"`
+	Text   string `json:"text"`
+	Size   int    `json:"size"`
+	Beside int    `json:"beside,omitempty"`
+}
+
+// End is a source or a sink.
+type End struct {
+	UID    string `json:"uid"`
+	Text   string `json:"text"`
+	Source bool   `json:"source,omitempty"`
 }
 
 // Store gives a uid its number in the keys of the entries.
@@ -86,7 +107,14 @@ func FromRecord(r *checkpoint.Record, cluster string) (*Checkpoint, error) {
 		c.Chains = append(c.Chains, Chain{w.Chain, int64(w.Watermark)})
 	}
 	for _, n := range r.Plan.Nodes {
-		c.Nodes = append(c.Nodes, Node{n.UID, n.Operator, n.Layout, n.KeyType, n.Text})
+		node := Node{UID: n.UID, Operator: n.Operator, Layout: n.Layout, KeyType: n.KeyType, Text: n.Text, Window: n.Window, Key: n.Key, TTL: n.TTL, Before: n.Before}
+		for _, p := range n.Parts {
+			node.Parts = append(node.Parts, Part(p))
+		}
+		c.Nodes = append(c.Nodes, node)
+	}
+	for _, e := range r.Plan.Ends {
+		c.Ends = append(c.Ends, End(e))
 	}
 	for _, s := range r.Stores {
 		if !s.Retired {
@@ -116,7 +144,15 @@ func (c *Checkpoint) Record() *checkpoint.Record {
 		r.Chains = append(r.Chains, checkpoint.ChainWatermark{Chain: w.Chain, Watermark: record.Timestamp(w.Watermark)})
 	}
 	for _, n := range c.Nodes {
-		r.Plan.Nodes = append(r.Plan.Nodes, checkpoint.NodePrint(n))
+		node := checkpoint.NodePrint{UID: n.UID, Operator: n.Operator, Layout: n.Layout, KeyType: n.KeyType, Text: n.Text,
+			Window: n.Window, Key: n.Key, TTL: n.TTL, Before: n.Before}
+		for _, p := range n.Parts {
+			node.Parts = append(node.Parts, checkpoint.PartPrint(p))
+		}
+		r.Plan.Nodes = append(r.Plan.Nodes, node)
+	}
+	for _, e := range c.Ends {
+		r.Plan.Ends = append(r.Plan.Ends, checkpoint.EndPrint(e))
 	}
 	for _, s := range c.Stores {
 		r.Stores = append(r.Stores, checkpoint.StoreEntry{UID: s.UID, ID: s.ID})

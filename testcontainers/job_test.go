@@ -389,3 +389,16 @@ func (j *job) verdict() verify.Verdict {
 	j.t.Logf("epoch %d, %d processes, compared %+v, a reader beside it saw %d", d.Epoch, j.processes, d.Compared, seen)
 	return d
 }
+
+// stopWithSavepoint stops a process, which writes its last checkpoint as a
+// savepoint, and gives its path.
+func (j *job) stopWithSavepoint(p *process) string {
+	j.t.Helper()
+	path := filepath.Join(j.dir, fmt.Sprintf("savepoint-%d", j.processes))
+	out, err := exec.Command(brokers.kstream, "stop", j.spec.Name, "--savepoint="+path, "--wait").CombinedOutput()
+	if err != nil {
+		j.t.Fatalf("kstream stop --savepoint: %v\n%s", err, out)
+	}
+	p.exits(0, stopWithin)
+	return path
+}

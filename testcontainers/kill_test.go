@@ -113,3 +113,50 @@ func chaos(t *testing.T, b *broker.Broker, random *rand.Rand, kills int) {
 	}
 	t.Logf("%d kills: 0 lost, 0 duplicated, 0 reordered; %d records of attempts taken back", kills, d.Compared.Aborted)
 }
+
+// restorePoints are the steps of a restore.
+func restorePoints() []string {
+	return []string{"restore-checked", "restore-generation", "restore-batch", "restore-switched"}
+}
+
+// TestKillDuringRestore kills a restore before and after each of its steps. The
+// savepoint is that of the newest checkpoint, so that the state is the same
+// whether the switch came or not: the next life must go on exactly.
+func TestKillDuringRestore(t *testing.T) {
+	for _, side := range []string{"before", "after"} {
+		for _, point := range restorePoints() {
+			t.Run(side+"="+point, func(t *testing.T) {
+				t.Parallel()
+				each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+					j := newJob(t, b)
+					j.in.feed(t)
+					first := j.start()
+					j.advance(first, 2)
+					path := j.stopWithSavepoint(first)
+					j.startOn(j.state, []string{failpoint + side + "=" + point + ":1"}, "--from", path, "-y").died()
+					last := j.start()
+					j.advance(last, 2)
+					j.finish(last)
+				})
+			})
+		}
+	}
+}
+
+// TestRestoreWithOtherKeyGroups goes on from a savepoint under another number of
+// key groups and tasks.
+func TestRestoreWithOtherKeyGroups(t *testing.T) {
+	each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+		j := newJob(t, b)
+		j.in.feed(t)
+		first := j.start()
+		j.advance(first, 2)
+		path := j.stopWithSavepoint(first)
+		last := j.startOn(j.state, nil, "--from", path, "-y", "--set", "max_parallelism=11", "--parallelism", "3")
+		j.advance(last, 3)
+		last.kill()
+		again := j.startOn(j.state, nil, "--set", "max_parallelism=11", "--parallelism", "1")
+		j.advance(again, 2)
+		j.finish(again)
+	})
+}

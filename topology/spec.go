@@ -97,7 +97,8 @@ type Spec struct {
 	InternalTopics InternalTopicsSpec
 	Metrics        MetricsSpec
 	API            APISpec
-	Savepoints     string // directory
+	Savepoints     string            // directory
+	Moved          map[string]string // old uid -> new uid
 	Log            LogSpec
 
 	sets []string // the --set flags

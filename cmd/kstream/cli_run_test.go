@@ -250,7 +250,7 @@ func TestResetStep(t *testing.T) {
 	u.do(0, "run", "p.yaml", "--max-records", "5")
 	u.both(nil, nil)
 	u.cluster.write("in", countRow("b", 6, 2500), countRow("b", 7, 3000))
-	u.do(0, "run", "p.yaml", "--reset", "counts/aggregate", "--max-records", "2").says("state reset", "counts/aggregate")
+	u.do(0, "run", "p.yaml", "--reset", "counts/aggregate", "--max-records", "2").says("state given up", "counts/aggregate")
 	u.both([]string{`{"k":"b","n":1,"total":6}`, `{"k":"b","n":2,"total":13}`}, []string{windowRow("b", 2, 2)})
 	// Without the flag it goes on, also from the changelog alone.
 	u.cluster.write("in", countRow("b", 8, 3500))

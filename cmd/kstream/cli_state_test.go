@@ -166,13 +166,13 @@ func TestChangedPipeline(t *testing.T) {
 		"window size":     {[]string{"tumbling: 1s", "tumbling: 2s"}, []string{"windows/aggregate", "window 1s", "window 2s", "p.yaml:23"}},
 		"aggregate":       {[]string{"total: sum(n)", "total: avg(n)"}, []string{"counts/aggregate", "p.yaml:17"}},
 		"key":             {[]string{"key_by: k\n      - window", "key_by: n\n      - window", "{k: $key, start", "{k: string($key), start"}, []string{"windows/aggregate", "p.yaml:23"}},
-		"step taken away": {[]string{"  windows:\n    from: in\n    steps:\n      - key_by: k\n      - window: {tumbling: 1s}\n      - aggregate: {k: $key, start: $window.start, n: count()}\n", "", "  windows: {from: windows, topic: windows}\n", ""}, []string{"windows/aggregate", "would be lost"}},
-		"new step":        {[]string{"      - aggregate: {k: $key, n: count(), total: sum(n)}\n", "      - aggregate: {k: $key, n: count(), total: sum(n)}\n  more:\n    from: in\n    steps:\n      - key_by: n\n      - aggregate: {n: $key, c: count()}\n", "sinks:\n", "sinks:\n  more: {from: more, blackhole: {}}\n"}, []string{"more/aggregate", "empty state", "p.yaml:22"}},
+		"step taken away": {[]string{"  windows:\n    from: in\n    steps:\n      - key_by: k\n      - window: {tumbling: 1s}\n      - aggregate: {k: $key, start: $window.start, n: count()}\n", "", "  windows: {from: windows, topic: windows}\n", ""}, []string{"windows/aggregate", "would be lost", "needs --accept dropped-state"}},
+		"new step":        {[]string{"      - aggregate: {k: $key, n: count(), total: sum(n)}\n", "      - aggregate: {k: $key, n: count(), total: sum(n)}\n  more:\n    from: in\n    steps:\n      - key_by: n\n      - aggregate: {n: $key, c: count()}\n", "sinks:\n", "sinks:\n  more: {from: more, blackhole: {}}\n"}, []string{"more/aggregate", "starts empty", "needs --accept new-state", "p.yaml:22"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := ran(t)
 			u.file("p.yaml", countsYAML, c.replace...)
-			u.refuses(exitState, append(c.says, "[state-incompatible]", "--reset")...)
+			u.refuses(exitState, append(c.says, "[state-incompatible]")...)
 			u.file("p.yaml", countsYAML)
 			u.goesOn()
 		})
@@ -191,7 +191,7 @@ func TestChangesThatFit(t *testing.T) {
 func TestMaxParallelismChanged(t *testing.T) {
 	u := ran(t)
 	u.file("p.yaml", countsYAML, "max_parallelism: 4", "max_parallelism: 8")
-	u.refuses(exitState, "[state-incompatible]", "max_parallelism is 8", "written with 4")
+	u.refuses(exitState, "[state-incompatible]", "max_parallelism: 4 -> 8", "take a savepoint and restore it")
 }
 
 func (c *cluster) deleteTopic(name string) {
