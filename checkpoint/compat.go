@@ -125,21 +125,23 @@ func (c *comparison) parallelism(old, now int) Change {
 // ends compares sources and sinks. They have no state but positions, which are
 // compared where they are read.
 func (c *comparison) ends(old, now []EndPrint) []Change {
-	before := map[string]string{}
+	before := map[string]EndPrint{}
 	for _, e := range old {
-		before[c.moved(e.UID)] = e.Text
+		before[c.moved(e.UID)] = e
 	}
 	var changes []Change
 	seen := map[string]bool{}
 	for _, e := range now {
 		seen[e.UID] = true
-		text, ok := before[e.UID]
+		was, ok := before[e.UID]
 		switch {
 		case !ok && len(old) == 0:
 		case !ok:
 			changes = append(changes, Change{Mark: MarkNew, UID: e.UID, Text: "new"})
-		case text != e.Text:
-			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: "changed"})
+		case was.Text != e.Text:
+			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: was.Text + " -> " + e.Text})
+		case was.Hash != e.Hash:
+			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: e.Text + ", other settings"})
 		default:
 			changes = append(changes, Change{Mark: MarkSame, UID: e.UID, Text: e.Text})
 		}
@@ -194,7 +196,7 @@ func (c *comparison) node(old, now NodePrint) Change {
 			return c.incompatible(ch, d.what, d.before, d.after)
 		}
 	}
-	if ch = c.parts(ch, old.Parts, now.Parts); ch.Verdict == Refused {
+	if ch = c.parts(ch, now.Window, old.Parts, now.Parts); ch.Verdict == Refused {
 		return ch
 	}
 	if old.Key != now.Key {
@@ -241,7 +243,7 @@ func (c *comparison) incompatible(ch Change, what, old, now string) Change {
 
 // parts compares the accumulators. One is known by its call; a renamed output
 // with the same call is the same accumulator.
-func (c *comparison) parts(ch Change, old, now []PartPrint) Change {
+func (c *comparison) parts(ch Change, window string, old, now []PartPrint) Change {
 	for _, p := range now {
 		for _, q := range old {
 			if p.Name == q.Name && p.Text != q.Text && !has(old, p.Text) && !has(now, q.Text) {
@@ -266,11 +268,22 @@ func (c *comparison) parts(ch Change, old, now []PartPrint) Change {
 			ch.note(fmt.Sprintf("%s is now %s", old[i].Name, p.Name), Accepted, "")
 		}
 	}
+	if ch.Convert && window != "" && !strings.HasPrefix(window, "tumbling") && !strings.HasPrefix(window, "sliding") {
+		return c.incompatible(ch, "accumulators", textsOf(old), textsOf(now))
+	}
 	if !ch.Convert && !sameOrder(old, now) {
 		ch.note("its accumulators are in another order", Accepted, "")
 		ch.Convert = true
 	}
 	return ch
+}
+
+func textsOf(parts []PartPrint) string {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p.Text)
+	}
+	return strings.Join(all, ", ")
 }
 
 func has(parts []PartPrint, text string) bool {

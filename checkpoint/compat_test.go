@@ -77,7 +77,7 @@ func TestCompare(t *testing.T) {
 			want: "~ s/aggregate what comes before it changed: results before and after differ (warning)"},
 		"ttl": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) { n.TTL = "1h" })},
 			want: "~ s/aggregate state_ttl none -> 1h, for what is written from now on"},
-		"new step": {old: nil, now: []NodePrint{base}, want: "+ s/aggregate new, starts empty [--accept new-state] (empty)"},
+		"new step":  {old: nil, now: []NodePrint{base}, want: "+ s/aggregate new, starts empty [--accept new-state] (empty)"},
 		"step gone": {old: []NodePrint{base}, now: nil, want: "- s/aggregate its state would be lost [--accept dropped-state]"},
 		"key changed": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) { n.Key = "lower(user)" })},
 			want: "~ s/aggregate key user -> lower(user) [--accept rekeyed]"},
@@ -98,7 +98,7 @@ func TestCompare(t *testing.T) {
 		"sources and sinks": {
 			oldEnds: []EndPrint{{UID: "source:a", Text: "topic a", Source: true}, {UID: "source:b", Text: "topic b", Source: true}, {UID: "sink:x", Text: "topic x"}, {UID: "sink:y", Text: "topic y"}},
 			nowEnds: []EndPrint{{UID: "source:a", Text: "topic a", Source: true}, {UID: "source:c", Text: "topic c", Source: true}, {UID: "sink:x", Text: "topic xx"}},
-			want:    "= source:a topic a\n+ source:c new\n~ sink:x changed\n- source:b removed with its positions [--accept dropped-state]\n- sink:y removed",
+			want:    "= source:a topic a\n+ source:c new\n~ sink:x topic x -> topic xx\n- source:b removed with its positions [--accept dropped-state]\n- sink:y removed",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -333,7 +333,7 @@ func appendPlan(b []byte, p Fingerprint) []byte {
 		return appendText(appendText(b, nodeTTL, n.TTL), nodeBefore, n.Before)
 	})
 	return appendList(b, 3, p.Ends, func(b []byte, e EndPrint) []byte {
-		return appendYes(appendText(appendText(b, 1, e.UID), 2, e.Text), 3, e.Source)
+		return appendText(appendYes(appendText(appendText(b, 1, e.UID), 2, e.Text), 3, e.Source), 4, e.Hash)
 	})
 }
 
@@ -516,6 +516,8 @@ func readEnd(r *fieldReader) (e EndPrint) {
 			e.Text = r.text()
 		case 3:
 			e.Source = r.yes()
+		case 4:
+			e.Hash = r.text()
 		}
 	}
 	return e

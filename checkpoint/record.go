@@ -48,6 +48,7 @@ type Fingerprint struct {
 type EndPrint struct {
 	UID    string
 	Text   string
+	Hash   string // of all its settings
 	Source bool
 }
 

@@ -29,7 +29,7 @@ func sample() *Record {
 			{UID: "main/aggregate", Operator: "aggregate", Layout: 1, KeyType: "string", Text: "count()"},
 			{UID: "per_minute/aggregate", Operator: "window", Layout: 2, KeyType: "int", Text: "tumbling 60000",
 				Window: "1m", Key: "user", TTL: "1h", Before: "filter", Parts: []PartPrint{{Name: "n", Text: "count()", Size: 8, Beside: 1}}},
-		}, Ends: []EndPrint{{UID: "source:orders", Text: "topic", Source: true}}},
+		}, Ends: []EndPrint{{UID: "source:orders", Text: "topic", Hash: "ab", Source: true}}},
 		Sources: []SourcePosition{
 			{UID: "orders", Topic: "orders", TopicID: record.TopicID{1, 2, 3}, Partition: 0, Offset: 1200, LeaderEpoch: 7, Watermark: 1_699_999_999_000, Stop: -1},
 			{UID: "orders", Topic: "orders", TopicID: record.TopicID{1, 2, 3}, Partition: 1, Offset: 900, LeaderEpoch: -1, Watermark: record.MinTimestamp, Idle: true, Stop: 901, Ended: true, LastTime: 1_699_999_998_000},

@@ -8,6 +8,7 @@ import (
 
 	"kstream/changelog"
 	"kstream/checkpoint"
+	"kstream/operator"
 	"kstream/record"
 	"kstream/savepoint"
 	"kstream/state"
@@ -51,7 +52,10 @@ func (l *life) restoreSavepoint(ctx context.Context, r *checkpoint.Record) (n ch
 		return 0, 0, err
 	}
 	l.fail.after("restore-generation")
-	if writes, err = l.writeEntries(ctx, saved); err != nil || writes > 1 {
+	entries := func(ctx context.Context, fn func(key, value []byte) error) error {
+		return from.Savepoint.Entries(ctx, func(_ record.KeyGroup, key, value []byte) error { return fn(key, value) })
+	}
+	if writes, err = l.writeEntries(ctx, saved, entries, from.Savepoint.Manifest.Entries); err != nil || writes > 1 {
 		return 0, writes, err
 	}
 	l.positions = positions
@@ -161,43 +165,40 @@ func (l *life) inKafka(p checkpoint.SourcePosition) bool {
 	return p.TopicID != (record.TopicID{}) && !l.job.fileSource(p.UID)
 }
 
-// restorer writes the entries of a savepoint into the new generation.
+// restorer writes entries into the new generation.
 type restorer struct {
 	*life
-	ids     map[state.StoreID]state.StoreID
-	key     []byte
-	value   []byte
-	open    bool
-	bytes   int64
-	opened  int64 // ms
-	writes  int
-	entries int64
+	ids         map[state.StoreID]state.StoreID
+	conversions map[state.StoreID]*operator.Conversion
+	total       int64
+	key, value  []byte
+	open        bool
+	bytes       int64
+	opened      record.Timestamp
+	writes      int
+	entries     int64
 }
 
-// writeEntries is step 5. writes is above 1 if a transaction's end went out more
+// entrySource calls fn with every entry of a committed state.
+type entrySource func(ctx context.Context, fn func(key, value []byte) error) error
+
+// writeEntries is step 5. from are the stores of the old state, changes what
+// becomes of their steps. writes is above 1 if a transaction's end went out more
 // than once under TV1 (I15): then this attempt must not go on.
-func (l *life) writeEntries(ctx context.Context, saved *checkpoint.Record) (writes int, err error) {
-	w := &restorer{life: l, ids: map[state.StoreID]state.StoreID{}}
-	for _, s := range saved.Stores {
-		uid := s.UID
-		if to, ok := l.job.plan.Spec.Moved[uid]; ok {
-			uid = to
+func (l *life) writeEntries(ctx context.Context, from *checkpoint.Record, entries entrySource, total int64) (writes int, err error) {
+	w := &restorer{life: l, ids: map[state.StoreID]state.StoreID{}, conversions: map[state.StoreID]*operator.Conversion{}, total: total}
+	for _, s := range from.Stores {
+		uid := l.job.movedTo(s.UID)
+		id, ok := l.storeID(uid)
+		if !ok || s.Retired || l.job.isReset(uid) {
+			continue
 		}
-		if id, ok := l.storeID(uid); ok && !l.job.isReset(uid) {
-			w.ids[state.StoreID(s.ID)] = id
+		w.ids[state.StoreID(s.ID)] = id
+		if c := l.conversion(from, s.UID, uid); c != nil {
+			w.conversions[state.StoreID(s.ID)] = c
 		}
 	}
-	total := l.job.from.Savepoint.Manifest.Entries
-	err = l.job.from.Savepoint.Entries(ctx, func(_ record.KeyGroup, key, value []byte) error {
-		if err := w.entry(ctx, key, value); err != nil {
-			return err
-		}
-		if w.entries&0xffff == 0 {
-			l.job.progress("restoring", w.entries, total-w.entries)
-		}
-		return nil
-	})
-	if err == nil {
+	if err = entries(ctx, func(key, value []byte) error { return w.entry(ctx, key, value) }); err == nil {
 		err = w.end(ctx)
 	}
 	if err != nil {
@@ -207,7 +208,9 @@ func (l *life) writeEntries(ctx context.Context, saved *checkpoint.Record) (writ
 }
 
 func (w *restorer) entry(ctx context.Context, key, value []byte) error {
-	w.entries++
+	if w.entries++; w.entries&0xffff == 0 {
+		w.job.progress("restoring", w.entries, w.total-w.entries)
+	}
 	a, err := state.ParseKey(key)
 	if err != nil {
 		return err
@@ -215,6 +218,12 @@ func (w *restorer) entry(ctx context.Context, key, value []byte) error {
 	id, ok := w.ids[a.Store]
 	if !ok {
 		return nil // of a step that is gone or starts empty
+	}
+	if c := w.conversions[a.Store]; c != nil {
+		var keep bool
+		if key, value, keep, err = convert(c, key, value, a); err != nil || !keep {
+			return err
+		}
 	}
 	g, err := savepoint.Group(a.Key, w.job.plan.MaxParallelism)
 	if err != nil {
@@ -228,14 +237,14 @@ func (w *restorer) entry(ctx context.Context, key, value []byte) error {
 		if err := w.producer.Begin(); err != nil {
 			return err
 		}
-		w.open, w.bytes, w.opened = true, 0, int64(w.job.now())
+		w.open, w.bytes, w.opened = true, 0, w.job.now()
 	}
 	w.key = changelog.AppendKey(w.key[:0], address)
 	w.value = changelog.AppendValue(w.value[:0], value)
 	w.producer.Produce(&record.Message{Topic: w.changelog.Topic, Partition: changelog.Partition(g), Key: w.key, Value: w.value, Time: w.job.now()})
 	w.bytes += int64(len(w.key) + len(w.value))
 	limit := w.job.plan.Spec.Checkpoint.TransactionTimeout / restorePieces
-	if w.bytes >= restoreBytes || int64(w.job.now())-w.opened >= limit.Milliseconds() {
+	if w.bytes >= restoreBytes || int64(w.job.now()-w.opened) >= limit.Milliseconds() {
 		return w.end(ctx)
 	}
 	return nil

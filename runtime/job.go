@@ -380,15 +380,6 @@ const ballast = 64 << 20
 
 func (j *Job) fingerprint() checkpoint.Fingerprint { return j.finger }
 
-func fingerprintOf(p *topology.Plan) checkpoint.Fingerprint {
-	f := checkpoint.Fingerprint{MaxParallelism: p.MaxParallelism}
-	for _, n := range p.Stateful {
-		f.Nodes = append(f.Nodes, checkpoint.NodePrint{UID: n.UID, Operator: n.State.Op,
-			Layout: n.State.Layout, KeyType: n.State.KeyType.String(), Text: n.State.Finger})
-	}
-	return f
-}
-
 // where is the place of a node in the file, for messages.
 func (j *Job) where(uid string) string {
 	for _, n := range j.plan.Stateful {

@@ -32,6 +32,7 @@ type life struct {
 	first          bool // no trace of an earlier run: internal topics may be made
 	seen           *checkpoint.Claim
 	owner          checkpoint.Owner
+	converts       bool                        // the state has to be written anew
 	restored       *checkpoint.Record          // R(c), nil at the first start
 	restoredChains []checkpoint.ChainWatermark // of a savepoint that is being restored
 	stores         []checkpoint.StoreEntry

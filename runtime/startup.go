@@ -42,7 +42,9 @@ func (l *life) prepare(ctx context.Context, k checkpoint.EffectKind) (done check
 	case checkpoint.EffectCheckStore:
 		err = l.checkStore(ctx)
 	case checkpoint.EffectReplay:
-		err = l.replay(ctx)
+		if err = l.replay(ctx); err == nil && l.converts {
+			err = l.convertState(ctx)
+		}
 	case checkpoint.EffectRecover: // U8: participants
 		err = l.recoverSinks(ctx)
 	case checkpoint.EffectSeek:

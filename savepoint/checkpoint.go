@@ -74,6 +74,7 @@ type Part struct {
 type End struct {
 	UID    string `json:"uid"`
 	Text   string `json:"text"`
+	Hash   string `json:"hash"`
 	Source bool   `json:"source,omitempty"`
 }
 

@@ -93,6 +93,15 @@ func appendChunkKey(dst, key []byte, i int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(i))
 }
 
+// Append appends the address as a key.
+func (a Address) Append(dst []byte) []byte {
+	whole := AppendKey(nil, a.Store, a.Group, a.Namespace, a.Key)
+	if a.Chunk < 0 {
+		return append(dst, whole...)
+	}
+	return appendChunkKey(dst, whole, a.Chunk)
+}
+
 // nextPrefix is the smallest key above all keys that begin with p; nil if there
 // is none.
 func nextPrefix(dst, p []byte) []byte {

@@ -91,8 +91,6 @@ func Rehash(dst, address []byte, id StoreID, g record.KeyGroup) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if a.Chunk < 0 {
-		return AppendKey(dst, id, g, a.Namespace, a.Key), nil
-	}
-	return appendChunkKey(dst, AppendKey(nil, id, g, a.Namespace, a.Key), a.Chunk), nil
+	a.Store, a.Group = id, g
+	return a.Append(dst), nil
 }

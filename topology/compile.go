@@ -278,6 +278,7 @@ func (c *compiler) finish() {
 	}
 	c.carryOriginals()
 	c.copyTexts()
+	c.describeState()
 	uids := make([]string, 0, len(c.nodes))
 	for uid := range c.nodes {
 		uids = append(uids, uid)

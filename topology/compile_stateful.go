@@ -142,6 +142,9 @@ func (c *compiler) aggregateField(st *StepSpec, a *Aggregate, f NamedExpr, in *l
 		return nil
 	}
 	a.Calls = append(a.Calls, field.Calls...)
+	for range field.Calls {
+		a.CallNames = append(a.CallNames, f.Name)
+	}
 	return field.Result
 }
 

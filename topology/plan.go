@@ -21,6 +21,7 @@ type Plan struct {
 	Sources        []*Source
 	Sinks          []*Sink
 	Stateful       []*Node // nodes with state, in order of their uid
+	Ends           []End   // sources and sinks
 }
 
 // Chain is a tree of fused operators that one task runs without a channel, a
@@ -219,8 +220,10 @@ type Aggregate struct {
 	Calls   []expr.AggregateCall
 	Names   []string // output fields, for inspection
 	Outputs []Assign
-	Emit    string // append | update
-	Reduce  *Reduce
+	// CallNames are the output fields the calls are part of.
+	CallNames []string
+	Emit      string // append | update
+	Reduce    *Reduce
 	// Changing: the input is a changelog, values can be taken back. Retract: an
 	// operator behind needs the rows as they were before an update.
 	Changing, Retract bool
@@ -251,8 +254,16 @@ type State struct {
 	Op      string // operator word
 	Layout  int    // version of the state layout
 	KeyType record.Type
-	Finger  string // the fingerprint text
-	TTL     TTL
+	Finger  string // the fingerprint text of what must agree
+	// Of aggregates Finger is for people, and what must agree is Window, Rest and
+	// the texts of Parts.
+	Window string
+	Rest   string
+	Parts  []StatePart
+	// Key is the expression behind the key, Before a digest of what comes before
+	// the step: changes of both are told.
+	Key, Before string
+	TTL         TTL
 }
 
 // TTL is how long state is kept that is not used: milliseconds of processing

@@ -163,7 +163,7 @@ func TestChangedPipeline(t *testing.T) {
 		replace []string
 		says    []string
 	}{
-		"window size":     {[]string{"tumbling: 1s", "tumbling: 2s"}, []string{"windows/aggregate", "window 1s", "window 2s", "p.yaml:23"}},
+		"window size":     {[]string{"tumbling: 1s", "tumbling: 2s"}, []string{"windows/aggregate", "window tumbling 1s -> tumbling 2s", "p.yaml:23", "--reset windows/aggregate"}},
 		"aggregate":       {[]string{"total: sum(n)", "total: avg(n)"}, []string{"counts/aggregate", "p.yaml:17"}},
 		"key":             {[]string{"key_by: k\n      - window", "key_by: n\n      - window", "{k: $key, start", "{k: string($key), start"}, []string{"windows/aggregate", "p.yaml:23"}},
 		"step taken away": {[]string{"  windows:\n    from: in\n    steps:\n      - key_by: k\n      - window: {tumbling: 1s}\n      - aggregate: {k: $key, start: $window.start, n: count()}\n", "", "  windows: {from: windows, topic: windows}\n", ""}, []string{"windows/aggregate", "would be lost", "needs --accept dropped-state"}},
