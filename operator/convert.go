@@ -16,7 +16,7 @@ type PartLayout struct {
 
 // PartLayouts are those of the calls of an aggregate, in their order.
 func PartLayouts(n *topology.Node) []PartLayout {
-	p := parts{env: &expr.Env{}}
+	p := parts{env: &expr.Env{}, changing: n.Aggregate.Changing}
 	var all []PartLayout
 	for _, k := range n.Aggregate.Calls {
 		before := p.next

@@ -15,8 +15,8 @@ import (
 	"kstream/topology"
 )
 
-// fingerprintOf is what a checkpoint keeps of a plan.
-func fingerprintOf(p *topology.Plan) checkpoint.Fingerprint {
+// Fingerprint is what a checkpoint keeps of a plan.
+func Fingerprint(p *topology.Plan) checkpoint.Fingerprint {
 	f := checkpoint.Fingerprint{MaxParallelism: p.MaxParallelism}
 	for _, n := range p.Stateful {
 		s := n.State

@@ -168,7 +168,7 @@ func New(o Options) *Job {
 	j.over = make(chan struct{})
 	j.asks = make(chan func())
 	j.setState("starting")
-	j.finger = fingerprintOf(o.Plan)
+	j.finger = Fingerprint(o.Plan)
 	j.unconfirmed = newUnconfirmed(o.Plan)
 	j.metrics = newMetrics(j)
 	c := o.Plan.Spec.Checkpoint

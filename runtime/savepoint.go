@@ -123,6 +123,11 @@ func TakeOffline(ctx context.Context, o *Offline) (*savepoint.Manifest, error) {
 		"the pipeline commits checkpoints faster than its changelog can be read")
 }
 
+// Newest is the newest checkpoint record of a pipeline, which is only read.
+func Newest(ctx context.Context, plan *topology.Plan, client *Client) (*checkpoint.Record, error) {
+	return (&Offline{Plan: plan, Client: client}).newest(ctx)
+}
+
 // newest is the newest checkpoint record of the pipeline.
 func (o *Offline) newest(ctx context.Context) (*checkpoint.Record, error) {
 	prefix, name := o.Plan.Spec.InternalTopics.Prefix, o.Plan.Name

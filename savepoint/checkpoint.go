@@ -78,10 +78,13 @@ type End struct {
 	Source bool   `json:"source,omitempty"`
 }
 
-// Store gives a uid its number in the keys of the entries.
+// Store gives a uid its number in the keys of the entries, and says how many
+// there are and their size before compression.
 type Store struct {
-	UID string `json:"uid"`
-	ID  uint16 `json:"id"`
+	UID     string `json:"uid"`
+	ID      uint16 `json:"id"`
+	Entries int64  `json:"entries"`
+	Bytes   int64  `json:"bytes"`
 }
 
 // FromRecord is the checkpoint of a record. Stores that are retired are left
@@ -119,7 +122,7 @@ func FromRecord(r *checkpoint.Record, cluster string) (*Checkpoint, error) {
 	}
 	for _, s := range r.Stores {
 		if !s.Retired {
-			c.Stores = append(c.Stores, Store{s.UID, s.ID})
+			c.Stores = append(c.Stores, Store{UID: s.UID, ID: s.ID})
 		}
 	}
 	return c, nil
@@ -201,4 +204,14 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 		}
 	}
 	return c, nil
+}
+
+// StoreOf is the store of a step, a zero one if it has none.
+func (c *Checkpoint) StoreOf(uid string) Store {
+	for _, s := range c.Stores {
+		if s.UID == uid {
+			return s
+		}
+	}
+	return Store{}
 }

@@ -167,6 +167,18 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		c := sampleContent(t)
+		var inStores int64
+		for i := range s.Checkpoint.Stores {
+			st := &s.Checkpoint.Stores[i]
+			inStores += st.Entries
+			if (st.Entries == 0) != (st.Bytes == 0) {
+				t.Errorf("store %+v", st)
+			}
+			st.Entries, st.Bytes = 0, 0
+		}
+		if inStores != int64(n) {
+			t.Errorf("the stores have %d entries of %d", inStores, n)
+		}
 		have, _ := json.Marshal(s.Checkpoint)
 		want, _ := json.Marshal(c.Checkpoint)
 		if !bytes.Equal(have, want) || string(s.Pipeline) != "name: orders\n" {

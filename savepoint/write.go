@@ -11,6 +11,7 @@ import (
 
 	"kstream/codec"
 	"kstream/record"
+	"kstream/state"
 )
 
 // Directory is a new directory that is being filled. What was closed is durable;
@@ -63,9 +64,39 @@ func write(dir Directory, c *Content, entries Entries) (*Manifest, error) {
 		Kind: "Savepoint", Format: Format, Pipeline: c.Pipeline, Checkpoint: c.Checkpoint.Epoch,
 		Kstream: c.Version, Created: c.Created.UTC().Truncate(time.Millisecond), MaxParallelism: c.MaxParallelism,
 	}
-	text, err := c.Checkpoint.encode()
+	z, err := codec.NewZstd(maxFrame)
 	if err != nil {
 		return nil, err
+	}
+	for first := 0; first < c.MaxParallelism; first += groupsPerPart {
+		last := min(first+groupsPerPart, c.MaxParallelism) - 1
+		file, err := writePart(dir, z, record.KeyGroup(first), record.KeyGroup(last), counted{entries, c.Checkpoint})
+		if err != nil {
+			return nil, err
+		}
+		m.Files = append(m.Files, file)
+	}
+	if err := m.texts(dir, c); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	for _, f := range m.Files {
+		m.Bytes += f.Bytes
+		m.Entries += f.Entries
+	}
+	text, err := m.encode()
+	if err != nil {
+		return nil, err
+	}
+	_, err = writeFile(dir, ManifestName, func(w io.Writer) error { _, err := w.Write(text); return err })
+	return m, err
+}
+
+// texts writes the other files; the checkpoint has the sizes of the stores.
+func (m *Manifest) texts(dir Directory, c *Content) error {
+	text, err := c.Checkpoint.encode()
+	if err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name string
@@ -73,33 +104,38 @@ func write(dir Directory, c *Content, entries Entries) (*Manifest, error) {
 	}{{CheckpointName, text}, {PipelineName, c.PipelineYAML}, {ResolvedName, c.ResolvedYAML}} {
 		file, err := writeFile(dir, f.name, func(w io.Writer) error { _, err := w.Write(f.text); return err })
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m.Files = append(m.Files, file)
 	}
-	z, err := codec.NewZstd(maxFrame)
-	if err != nil {
-		return nil, err
+	return nil
+}
+
+// counted adds up the entries of each store.
+type counted struct {
+	entries Entries
+	c       *Checkpoint
+}
+
+// Range implements Entries.
+func (n counted) Range(first, last record.KeyGroup, fn func(key, value []byte) error) error {
+	at := map[state.StoreID]*Store{}
+	for i := range n.c.Stores {
+		at[state.StoreID(n.c.Stores[i].ID)] = &n.c.Stores[i]
 	}
-	for first := 0; first < c.MaxParallelism; first += groupsPerPart {
-		last := min(first+groupsPerPart, c.MaxParallelism) - 1
-		file, err := writePart(dir, z, record.KeyGroup(first), record.KeyGroup(last), entries)
+	return n.entries.Range(first, last, func(key, value []byte) error {
+		a, err := state.ParseKey(key)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		m.Files = append(m.Files, file)
-	}
-	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	for _, f := range m.Files {
-		m.Bytes += f.Bytes
-		m.Entries += f.Entries
-	}
-	text, err = m.encode()
-	if err != nil {
-		return nil, err
-	}
-	_, err = writeFile(dir, ManifestName, func(w io.Writer) error { _, err := w.Write(text); return err })
-	return m, err
+		s := at[a.Store]
+		if s == nil {
+			return fmt.Errorf("an entry of the store %d, which belongs to no step", a.Store)
+		}
+		s.Entries++
+		s.Bytes += int64(len(key) + len(value))
+		return fn(key, value)
+	})
 }
 
 func writePart(dir Directory, z *codec.Zstd, first, last record.KeyGroup, entries Entries) (File, error) {

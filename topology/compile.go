@@ -86,6 +86,7 @@ func Compile(spec *Spec) (*Plan, []Diagnostic) {
 			c.sink(s)
 		}
 	}
+	c.checkMoved()
 	if len(c.diags) > 0 {
 		return nil, c.diags
 	}

@@ -186,6 +186,7 @@ func (l *loader) decodeRunning(v *value) {
 	api := v.get("api")
 	s.API = APISpec{Listen: api.str("listen"), TokenFile: api.str("token_file")}
 	s.Savepoints = v.str("savepoints")
+	s.Moved = v.textsOf("moved")
 	lg := v.get("log")
 	s.Log = LogSpec{Level: lg.str("level"), Format: lg.str("format")}
 }

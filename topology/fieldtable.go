@@ -34,7 +34,7 @@ var pipelineFields = &object{
 		{name: "restart", shape: &shape{words: words("none"), object: restartFields}, def: "{exponential: {}}", doc: "What happens after a failure. A failure that repeats at the same record is not restarted."},
 		{name: "state", shape: objectOf(stateFields), def: "{}", doc: "Where working state lives."},
 		{name: "internal_topics", shape: objectOf(internalTopicsFields), def: "{}", doc: "How the job's own topics are named and made."},
-		reserved("moved"),
+		{name: "moved", shape: formOf(formTexts), doc: "State ids that were renamed, old to new; remove an entry after the next savepoint.", example: "moved: {per_day/aggregate: revenue/total}"},
 		{name: "metrics", shape: objectOf(metricsFields), def: "{}", doc: "The Prometheus endpoint."},
 		{name: "api", shape: objectOf(apiFields), def: "{}", doc: "The control API, which `ps`, `status`, `stop` and the like speak to."},
 		{name: "log", shape: objectOf(logFields), def: "{}", doc: "The log on standard error."},

@@ -49,6 +49,35 @@ func (c *compiler) describeState() {
 	}
 }
 
+// checkMoved demands that a moved uid has a new owner and no old one.
+func (c *compiler) checkMoved() {
+	known := map[string]bool{}
+	for uid := range c.nodes {
+		known[uid] = true
+	}
+	for _, s := range c.spec.Sources {
+		known[s.UID] = true
+	}
+	for _, s := range c.spec.Sinks {
+		known[s.UID] = true
+	}
+	moved := c.spec.root.get("moved")
+	olds := make([]string, 0, len(c.spec.Moved))
+	for old := range c.spec.Moved {
+		olds = append(olds, old)
+	}
+	sort.Strings(olds)
+	for _, old := range olds {
+		entry, to := moved.get(old), c.spec.Moved[old]
+		if known[old] {
+			c.problem(entry.keyAt, "duplicate-uid", "moved/"+old, quote(old)+" is still the state id of a step", "a moved id is not used any more")
+		}
+		if !known[to] {
+			c.problem(entry.at, "unknown-reference", "moved/"+old, "no source, sink or step with state has the id "+quote(to), "")
+		}
+	}
+}
+
 // describe takes an aggregate apart.
 func (s *State) describe(n *Node) {
 	for _, call := range n.Aggregate.Calls {
@@ -69,6 +98,9 @@ func (s *State) describe(n *Node) {
 	}
 	if n.Window != nil {
 		s.Window = n.Window.print()
+	}
+	if n.Aggregate.Changing {
+		s.Rest = "of a changelog"
 	}
 	if r := n.Aggregate.Reduce; r != nil {
 		for _, f := range r.Fields {

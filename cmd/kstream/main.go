@@ -21,6 +21,7 @@ const (
 	exitState       = 6
 	exitMissing     = 7
 	exitTimeout     = 8
+	exitDiffers     = 9
 	exitInterrupted = 130
 	exitTerminated  = 143
 )
@@ -71,7 +72,7 @@ keyed state, and writes results in the Kafka transaction of each checkpoint.
 Exit codes: 0 done · 1 the job failed for good · 2 wrong usage · 3 the pipeline
 is invalid · 5 environment (broker, disk, rights) · 6 state refused, or another
 process runs the job · 7 no such job, savepoint or key · 8 timed out
-· 130, 143 killed by a second signal`,
+· 9 differences found · 130, 143 killed by a second signal`,
 		Example:       "  kstream run pipelines/page-views/pipeline.yaml --embedded --until 10s\n  kstream validate pipeline.yaml",
 		SilenceErrors: true, SilenceUsage: true,
 	}
@@ -83,7 +84,7 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 	root.PersistentFlags().Duration("timeout", 30*time.Second, "longest wait for an answer of a job; 0 is no limit")
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
-		savepointCommand(), restoreCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
+		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
 	root.AddCommand(nexmarkCommand())
 	root.AddCommand(explainCommand())
 	return root

@@ -357,9 +357,10 @@ func showSavepoint(out io.Writer, path string, s *savepoint.Savepoint) error {
 		c.Committed.Format(time.RFC3339), m.Created.Format(time.RFC3339), m.Kstream)
 	fmt.Fprintf(out, "cluster %s, max_parallelism %d, %d entries, %s\n\n", c.ClusterID, m.MaxParallelism, m.Entries, sizeText(m.Bytes))
 	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "STEP\tOPERATOR\tKEY")
+	fmt.Fprintln(w, "STEP\tOPERATOR\tKEY\tWINDOW\tENTRIES\tSIZE")
 	for _, n := range c.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", n.UID, n.Operator, n.KeyType)
+		st := c.StoreOf(n.UID)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", n.UID, n.Operator, n.KeyType, orDash(n.Window), st.Entries, sizeText(st.Bytes))
 	}
 	fmt.Fprintln(w, "\nSOURCE\tPARTITION\tOFFSET\tWATERMARK")
 	for _, p := range c.Sources {
@@ -419,4 +420,11 @@ func savepointRemoveCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
 }
