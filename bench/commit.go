@@ -61,7 +61,7 @@ func (b *bench) pace(ctx context.Context, br *broker.Broker, cl *kgo.Client, int
 	if err := j.start(); err != nil {
 		return err
 	}
-	if err := feed(ctx, cl, name); err != nil {
+	if err := feed(ctx, cl, name, paceRate, paceFor); err != nil {
 		return err
 	}
 	m, err := scrape(ctx, "http://"+listen+"/metrics")
@@ -85,13 +85,13 @@ func (b *bench) pace(ctx context.Context, br *broker.Broker, cl *kgo.Client, int
 	return nil
 }
 
-// feed produces at the steady rate.
-func feed(ctx context.Context, cl *kgo.Client, topic string) error {
+// feed produces at a steady rate.
+func feed(ctx context.Context, cl *kgo.Client, topic string, rate int, length time.Duration) error {
 	random := newRandom()
 	tick := time.NewTicker(paceTick)
 	defer tick.Stop()
-	perTick := paceRate * int(paceTick) / int(time.Second)
-	for n := 0; n < paceRate*int(paceFor/time.Second); n += perTick {
+	perTick := rate * int(paceTick) / int(time.Second)
+	for n := 0; n < rate*int(length/time.Second); n += perTick {
 		for i := range perTick {
 			cl.Produce(ctx, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: bid(random, n+i)}, nil)
 		}

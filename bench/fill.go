@@ -82,14 +82,14 @@ func fillRecords(ctx context.Context, cl *kgo.Client, n int, of func(i int) *kgo
 }
 
 // fillBids writes the topic of bids.
-func fillBids(ctx context.Context, cl *kgo.Client, n int) error {
+func fillBids(ctx context.Context, cl *kgo.Client, topic string, n int) error {
 	random := newRandom()
-	return fill(ctx, cl, "bids", n, func(i int) []byte { return bid(random, i) })
+	return fill(ctx, cl, topic, n, func(i int) []byte { return bid(random, i) })
 }
 
 // fillNexmark writes the wrapped stream: the texts with backslashes, as the
 // reference generator makes them, because they cost a scanner more.
-func fillNexmark(ctx context.Context, cl *kgo.Client, n int) error {
+func fillNexmark(ctx context.Context, cl *kgo.Client, topic string, n int) error {
 	o := nexmark.Defaults()
 	o.Escapes = true
 	g, err := nexmark.New(o)
@@ -98,7 +98,7 @@ func fillNexmark(ctx context.Context, cl *kgo.Client, n int) error {
 	}
 	return fillRecords(ctx, cl, n, func(i int) *kgo.Record {
 		value, at := g.Append(nil, int64(i))
-		return &kgo.Record{Topic: "nexmark", Partition: nexmark.Partition(int64(i), partitions), Value: value, Timestamp: time.UnixMilli(int64(at))}
+		return &kgo.Record{Topic: topic, Partition: nexmark.Partition(int64(i), partitions), Value: value, Timestamp: time.UnixMilli(int64(at))}
 	})
 }
 

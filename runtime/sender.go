@@ -111,14 +111,15 @@ func (s *sender) putBefore(b *rows, before *record.Row) error {
 }
 
 func (s *sender) copyRow(b *rows, row *record.Row, key []byte, group record.KeyGroup) {
-	h := head{group: group, op: row.Op, bare: row.Bare, time: row.Time, window: row.Window}
+	b.heads = append(b.heads, head{})
+	h := &b.heads[len(b.heads)-1]
+	h.group, h.op, h.bare, h.time, h.window = group, row.Op, row.Bare, row.Time, row.Window
 	if key != nil {
 		h.key = b.arena.Copy(key)
 	}
 	if o := row.Origin; o != nil {
 		h.topic, h.part, h.offset, h.read = o.Topic, o.Partition, o.Offset, o.Time
 	}
-	b.heads = append(b.heads, h)
 	if s.original {
 		b.keep(row.Origin)
 	}
