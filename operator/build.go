@@ -114,6 +114,12 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		return newCheck(b), nil
 	case topology.NodeUpsert:
 		return c.newUpsert(b)
+	case topology.NodeDedup:
+		return c.newDedup(b)
+	case topology.NodeTopN:
+		return c.newTopN(b)
+	case topology.NodeRekey:
+		return &rekey{base: b, slot: n.Rekey}, nil
 	case topology.NodeSplit:
 		return newSplit(b), nil
 	case topology.NodeAggregate:

@@ -101,3 +101,19 @@ func (k *key) eval(im *keyImage) record.Value {
 	}
 	return record.ObjectOf(&im.object)
 }
+
+// rekey puts $key back from a column, behind a step that is partitioned by
+// something else.
+type rekey struct {
+	*base
+	slot int
+}
+
+func (k *rekey) process(row *record.Row) error {
+	k.stats.In++
+	key, bytes := row.Key, row.KeyBytes
+	row.Key, row.KeyBytes = row.Slots[k.slot], nil
+	err := k.emit(row)
+	row.Key, row.KeyBytes = key, bytes
+	return err
+}

@@ -132,7 +132,7 @@ func (l *life) warnDrained(r *checkpoint.Record) {
 
 func hasWindow(nodes []*topology.Node) bool {
 	return slices.ContainsFunc(nodes, func(n *topology.Node) bool {
-		return n.Window != nil || slices.ContainsFunc(n.Below(), hasWindow)
+		return n.Window != nil || n.TopN != nil && n.TopN.Window || slices.ContainsFunc(n.Below(), hasWindow)
 	})
 }
 

@@ -32,6 +32,7 @@ type changes struct {
 	demand  func()
 	// forward: what the rows were before is not known, whatever is demanded.
 	forward bool
+	maker   string // dedup or top_n; "" is an aggregate
 }
 
 func (ch *changes) clone() *changes {
@@ -315,8 +316,11 @@ func (c *compiler) needsFinal(cur *cursor, st *StepSpec) {
 func (c *compiler) needsBefore(ch *changes, at Span, path string) {
 	ch.demand()
 	if ch.forward {
-		c.problem(at, "reserved", path, "taking back the corrected results of a window is not built yet",
-			"let the aggregate of "+ch.stream+" emit append")
+		what, hint := "the corrected results of a window", "let the aggregate of "+ch.stream+" emit append"
+		if ch.maker != "" {
+			what, hint = "the rows of "+ch.maker, "put this in front of the "+ch.maker+", or into another pipeline that reads its topic"
+		}
+		c.problem(at, "reserved", path, "taking back "+what+" is not built yet", hint)
 	}
 }
 

@@ -302,7 +302,7 @@ func prune(nodes []*Node) []*Node {
 		if n.Bad != nil {
 			n.Bad.Next = prune(n.Bad.Next)
 		}
-		if n.Kind == NodeAssign && len(n.Assign) == 0 && n.Bad == nil {
+		if (n.Kind == NodeAssign && len(n.Assign) == 0 || n.Kind == NodeRekey && n.Rekey < 0) && n.Bad == nil {
 			out = append(out, n.Next...)
 			continue
 		}

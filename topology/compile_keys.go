@@ -127,6 +127,7 @@ func (c *compiler) exchange(kind ExchangeKind, name string, ends []*cursor, key 
 		l.unsettled = false
 	}
 	l.key.raw = false
+	l.key.moved = l.key.moved && kind != ExchangeHash
 	l.key.read = func() {
 		to.NeedsKey = true
 		if key == nil {
@@ -177,7 +178,7 @@ func (x *carrier) carry(name string, slotOf func(sender *layout) int) int {
 func (x *carrier) layout() *layout {
 	first := x.senders[0]
 	l := &layout{frame: x.frame, hidden: map[string]bool{}, key: first.key,
-		origin: first.origin, original: first.original, window: first.window, op: first.op, errors: x.errors(),
+		lateness: first.lateness, origin: first.origin, original: first.original, window: first.window, op: first.op, errors: x.errors(),
 		changes: together(x.exchange.To.Name, x.senders), parallelism: first.parallelism}
 	open := false
 	for _, s := range x.senders {
@@ -185,6 +186,7 @@ func (x *carrier) layout() *layout {
 		l.origin = l.origin && s.origin
 		l.original = l.original && s.original
 		l.window = l.window && s.window
+		l.lateness = max(l.lateness, s.lateness)
 		l.op = l.op || s.op
 		l.unsettled = l.unsettled || s.unsettled
 		if s.key.typ.String() != first.key.typ.String() || s.key.keyed != first.key.keyed {

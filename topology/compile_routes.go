@@ -23,7 +23,7 @@ func (c *compiler) split(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	}
 	cur.attach(&node)
 	if ch := cur.layout.changes; ch != nil {
-		ch.demand()
+		c.needsBefore(ch, st.At, st.Path)
 		cur.layout.changes = ch.withDeletes()
 	}
 	node.Routes = make([][]*Node, len(node.Split.Names))

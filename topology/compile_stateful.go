@@ -52,9 +52,7 @@ func (c *compiler) flatMap(cur *cursor, st *StepSpec, node Node) {
 
 // aggregate compiles an aggregate or reduce step, windowed if window is not nil.
 func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, node Node) {
-	if !cur.layout.key.keyed {
-		c.single(cur, s)
-	}
+	c.partitioned(cur, s)
 	c.settle(cur, s)
 	node.Kind = NodeAggregate
 	emit := "update"
@@ -94,7 +92,10 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	next := reshape(in, out)
 	next.key.read = func() {}
 	next.origin, next.headers, next.errors = false, false, nil
-	next.window = window != nil
+	next.window, next.lateness = window != nil, 0
+	if node.Window != nil && emit == "append" {
+		next.lateness = node.Window.AllowedLateness
+	}
 	next.op, next.changes = emit == "update", nil
 	if next.op {
 		next.changes = aggregateChanges(s, st, &node, in)

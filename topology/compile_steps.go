@@ -22,8 +22,11 @@ func (c *compiler) stream(s *StreamSpec) {
 			continue
 		}
 		before, changes := len(c.diags), cur.layout.changes
-		if st.Reduce != nil && window == nil {
+		if st.Reduce != nil && window == nil || st.Dedup != nil {
 			c.needsFinal(cur, st)
+		}
+		if ch := cur.layout.changes; ch != nil && st.TopN != nil {
+			c.problem(st.At, "reserved", st.Path, "top_n over a changelog is not built yet", strings.Replace(ch.remedy, "window", st.Op, 1))
 		}
 		c.step(cur, s, st, window)
 		c.changed(cur, changes, st)
@@ -162,6 +165,10 @@ func (c *compiler) step(cur *cursor, s *StreamSpec, st, window *StepSpec) {
 		c.check(cur, st, node, when)
 	case st.Split != nil:
 		c.split(cur, s, st, node)
+	case st.Dedup != nil:
+		c.dedup(cur, s, st, node)
+	case st.TopN != nil:
+		c.topN(cur, s, st, node)
 	case st.Aggregate != nil, st.Reduce != nil:
 		c.aggregate(cur, s, st, window, node)
 	}

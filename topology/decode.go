@@ -418,7 +418,30 @@ func decodeOperator(st *StepSpec, op *value) {
 		st.Aggregate = op.named
 	case "reduce":
 		st.Reduce = op.body
+	case "dedup":
+		st.Dedup = decodeDedup(op)
+	case "top_n":
+		st.TopN = decodeTopN(op)
 	}
+}
+
+func decodeDedup(v *value) *DedupSpec {
+	d := &DedupSpec{By: v.keysOf("by"), Within: v.dur("within"), Last: v.str("keep") == "last", Time: v.str("time")}
+	if v.get("within").isWord {
+		d.Within = -1
+	}
+	return d
+}
+
+func decodeTopN(v *value) *TopNSpec {
+	t := &TopNSpec{
+		N: int(v.num("n")), Order: v.get("order_by").named, By: v.keysOf("by"),
+		Window: v.str("per") == "window", PerAt: v.get("per").at, Ties: v.str("ties") == "all", RankAs: v.str("rank_as"),
+	}
+	if rank := v.get("rank_as"); rank != nil {
+		t.RankAt = rank.at
+	}
+	return t
 }
 
 func namedExprs(v *value) []NamedExpr {

@@ -13,17 +13,22 @@ import (
 // expression reads one expression of a scalar. Its characters are found again
 // in the file, however YAML let them be written.
 func (l *loader) expression(n *yaml.Node, v *value, where exprPlace) *Expr {
+	return l.expressionOf(n, n.Value, v, where)
+}
+
+// expressionOf reads the expression that text, the beginning of a scalar, holds.
+func (l *loader) expressionOf(n *yaml.Node, text string, v *value, where exprPlace) *Expr {
 	s, p := l.pos(n)
 	m := mapScalar(s, p, n)
 	e := &Expr{
-		Text: n.Value, spec: l.spec, path: v.path,
+		Text: text, spec: l.spec, path: v.path,
 		At:     func(start, end int) Span { return m.span(s, start, end) },
 		Quoted: n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0,
 	}
 	if l.variableInside(e) {
 		return nil
 	}
-	tree, problems := expr.Parse(n.Value)
+	tree, problems := expr.Parse(text)
 	if len(problems) > 0 {
 		if n.Style == 0 && l.swallowed(s, m.end, v, problems[0]) {
 			return nil

@@ -46,6 +46,7 @@ const (
 	formTerms        // a map of field names to aggregate expressions
 	formBody         // formFields or one expression
 	formKeys         // one expression, a list of fields or a map
+	formOrder        // expressions with asc or desc behind them, or one
 	formHeaders      // a map of header names to expressions
 	formExpr         // one expression or {const: …}
 	formRenames      // a map of field names to field names

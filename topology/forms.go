@@ -27,6 +27,8 @@ func (l *loader) formValue(n *yaml.Node, s *shape, v *value) *value {
 		v.named, ok = l.fieldMap(n, s, v, l.term)
 	case formKeys:
 		ok = l.keysForm(n, s, v)
+	case formOrder:
+		v.named, ok = l.order(n, s, v)
 	case formHeaders:
 		v.named, ok = l.headers(n, s, v)
 	case formRenames:

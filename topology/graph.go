@@ -104,6 +104,10 @@ func (st *StepSpec) summary() string {
 		return text + "(" + strings.Join(fieldNames(st.Check), ", ") + ")"
 	case st.Split != nil:
 		return text + "(" + strings.Join(st.Split.Outputs(), ", ") + ")"
+	case st.Dedup != nil && st.Dedup.By != nil:
+		return text + "(" + st.Dedup.By.summary() + ")"
+	case st.TopN != nil && st.TopN.By != nil:
+		return fmt.Sprintf("%s(%d by %s)", text, st.TopN.N, st.TopN.By.summary())
 	case st.Window != nil:
 		return text + "(" + st.Window.summary() + ")"
 	}

@@ -55,24 +55,26 @@ type keyState struct {
 	single string                 // the field that is the key as a whole
 	read   func()                 // called when $key is read
 	raw    bool                   // the record key of the source, unchanged
+	moved  bool                   // keyed, but rows are partitioned by something else
 }
 
 // layout is the shape of the rows at one place of a stream: what names mean
 // there. Operators that only rearrange fields change the layout and leave
 // nothing to run.
 type layout struct {
-	frame   *registers
-	columns []column
-	base    *base
-	hidden  map[string]bool // names of the base that were dropped or renamed
-	whole   *binding        // the value is this one value; columns and base are empty
-	key     keyState
-	origin  bool // $topic, $partition, $offset, $record_ts
-	headers bool
-	window  bool
-	op      bool
-	n       bool // the place is inside generate
-	raw     bool // the value is still the source's, byte for byte
+	frame    *registers
+	columns  []column
+	base     *base
+	hidden   map[string]bool // names of the base that were dropped or renamed
+	whole    *binding        // the value is this one value; columns and base are empty
+	key      keyState
+	origin   bool // $topic, $partition, $offset, $record_ts
+	headers  bool
+	window   bool
+	lateness int64 // how long behind their end windows may come, in milliseconds
+	op       bool
+	n        bool // the place is inside generate
+	raw      bool // the value is still the source's, byte for byte
 
 	changes *changes // nil is an append stream
 	// unsettled: $key was set and the rows have not been brought to its owners

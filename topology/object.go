@@ -172,6 +172,8 @@ func (w *objectWalk) missingHint(f *field) string {
 	switch {
 	case w.o == pipelineFields && f.name == "version":
 		return "add `version: 1` as the first line"
+	case w.o == dedupFields:
+		return "say how long to remember a key, or `within: none` for ever"
 	case w.o == pipelineFields && f.name == "name":
 		return "add `name: …`, the identity of the job and its state"
 	case f.example != "":

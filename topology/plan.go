@@ -123,6 +123,9 @@ const (
 	NodeUpsert
 	NodeAggregate
 	NodeWindow
+	NodeDedup
+	NodeTopN
+	NodeRekey
 	NodeSink
 )
 
@@ -146,6 +149,9 @@ type Node struct {
 	State     *State     // of nodes with state
 	Aggregate *Aggregate // of NodeAggregate and NodeWindow
 	Window    *Window    // of NodeWindow
+	Dedup     *Dedup
+	TopN      *TopN
+	Rekey     int // NodeRekey: the slot that $key is put back from
 	Sink      *Sink
 	Encode    *Encode // of NodeSink: how this chain's rows become the sink's records
 
@@ -227,6 +233,41 @@ type Aggregate struct {
 	// Changing: the input is a changelog, values can be taken back. Retract: an
 	// operator behind needs the rows as they were before an update.
 	Changing, Retract bool
+}
+
+// Dedup keeps one row per encoded key.
+type Dedup struct {
+	Within int64 // milliseconds, < 0 is for ever
+	Last   bool  // keep the last, else the first
+	Clock  bool  // processing time, else the rows' time
+}
+
+// TopN keeps the first N rows of every encoded key, and window.
+type TopN struct {
+	N        int
+	Order    []Order
+	Columns  []TopColumn // of a row: what is kept of it
+	Key      bool        // rows keep their $key, else it is the encoded key
+	Rank     int         // slot of the rank, -1 is none
+	Ties     bool
+	Window   bool  // a list for each $window
+	HasSpan  bool  // rows have a $window
+	Lateness int64 // milliseconds a window stays open behind its end
+	Emit     string
+}
+
+// Order is one term of an order.
+type Order struct {
+	Program *expr.Program
+	Desc    bool
+}
+
+// TopColumn is a column of the rows that come, and of those that are passed on.
+type TopColumn struct {
+	Name string
+	Type record.Type
+	In   int
+	Out  int
 }
 
 // Reduce is the accumulator of a reduce step, in place of Calls and Outputs.

@@ -148,6 +148,12 @@ func (n *Node) summary() string {
 		return "upsert " + n.UID
 	case NodeSplit:
 		return n.splitText()
+	case NodeDedup:
+		return "dedup " + n.UID + ": " + n.Dedup.text()
+	case NodeTopN:
+		return "top_n " + n.UID + ": " + n.TopN.text()
+	case NodeRekey:
+		return fmt.Sprintf("key %s: column %d", n.UID, n.Rekey)
 	case NodeAggregate, NodeWindow:
 		return n.aggregateText()
 	}
@@ -181,6 +187,31 @@ func (r *Reduce) texts() []string {
 		}
 	}
 	return out
+}
+
+func (d *Dedup) text() string {
+	keep, within, time := "first", "none", "event"
+	if d.Last {
+		keep = "last"
+	}
+	if d.Within >= 0 {
+		within = msText(d.Within)
+	}
+	if d.Clock {
+		time = "processing"
+	}
+	return fmt.Sprintf("keep %s, within %s, time %s", keep, within, time)
+}
+
+func (t *TopN) text() string {
+	per, ties := "stream", "cut"
+	if t.Window {
+		per = "window"
+	}
+	if t.Ties {
+		ties = "all"
+	}
+	return fmt.Sprintf("%d per %s, ties %s, %d columns, emit %s", t.N, per, ties, len(t.Columns), t.Emit)
 }
 
 func (n *Node) checkNames() string {

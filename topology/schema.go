@@ -242,6 +242,9 @@ func (b *schemaBuilder) form(f form) jsonObject {
 		return ref("terms")
 	case formKeys:
 		return ref("keys")
+	case formOrder:
+		one := jsonObject{"type": []string{"string", "number"}, "x-expr": "order"}
+		return jsonObject{"anyOf": []any{one, jsonObject{"type": "array", "items": one, "minItems": 1}}}
 	case formHeaders:
 		return jsonObject{"type": "object", "additionalProperties": ref("expr")}
 	case formRenames:

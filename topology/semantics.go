@@ -164,7 +164,9 @@ func (g *graph) steps(s *StreamSpec) {
 		case st.TTLAt != (Span{}) && i > 0 && s.Steps[i-1].Window != nil:
 			g.l.fail(st.TTLAt, "conflicting-fields", path+"/state_ttl", "`state_ttl` has no meaning for "+st.Op+" behind a window",
 				"the state of a window ends with the window")
-		case st.stateful() && st.Emit == "append" && (i == 0 || s.Steps[i-1].Window == nil):
+		case st.TopN != nil:
+			g.topN(s, st)
+		case st.aggregates() && st.Emit == "append" && (i == 0 || s.Steps[i-1].Window == nil):
 			g.l.fail(st.EmitAt, "bad-value", path+"/emit", "without a window a result is never final",
 				"use update, or put a window before the "+st.Op)
 		}

@@ -189,6 +189,8 @@ func (l *loader) stepNames(st *StepSpec, in nameFlow) nameFlow {
 		return closedFlow(fieldNames(st.Aggregate)...)
 	case st.Reduce != nil:
 		l.ambiguousBody(st.Reduce, in.with("acc"))
+	case st.TopN != nil && st.TopN.RankAs != "":
+		return in.with(st.TopN.RankAs)
 	case st.Project != nil:
 		out := nameFlow{}
 		for _, f := range st.Project {

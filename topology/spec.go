@@ -302,6 +302,8 @@ type StepSpec struct {
 	Window    *WindowSpec
 	Aggregate []NamedExpr
 	Reduce    *Body
+	Dedup     *DedupSpec
+	TopN      *TopNSpec
 }
 
 // NamedName is a field name as an item of project or drop.
@@ -369,8 +371,34 @@ func (s *StreamSpec) split() *SplitSpec {
 	return s.Steps[len(s.Steps)-1].Split
 }
 
+// DedupSpec keeps one record per key. Within < 0 is for ever.
+type DedupSpec struct {
+	By     *Keys // nil is $key
+	Within time.Duration
+	Last   bool
+	Time   string // event | processing, "" is the pipeline's
+}
+
+// TopNSpec is the first N records in an order; the names of Order are asc and
+// desc.
+type TopNSpec struct {
+	N      int
+	Order  []NamedExpr
+	By     *Keys // nil is one list
+	Window bool  // per: window
+	PerAt  Span
+	Ties   bool // all
+	RankAs string
+	RankAt Span
+}
+
+// aggregates reports whether the step makes one value of several.
+func (st *StepSpec) aggregates() bool { return st.Aggregate != nil || st.Reduce != nil }
+
 // stateful reports whether the step keeps state.
-func (st *StepSpec) stateful() bool { return st.Aggregate != nil || st.Reduce != nil }
+func (st *StepSpec) stateful() bool {
+	return st.aggregates() || st.Dedup != nil || st.TopN != nil
+}
 
 // Template is text with {expr} holes: Text[0] Holes[0] Text[1] … Text[n].
 type Template struct {

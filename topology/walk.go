@@ -140,7 +140,7 @@ func lineFrom(line []rune, col int) string {
 
 func isExpression(s *shape) bool {
 	switch s.form {
-	case formFields, formTerms, formBody, formKeys, formExpr:
+	case formFields, formTerms, formBody, formKeys, formOrder, formExpr:
 		return true
 	}
 	return false
@@ -219,6 +219,7 @@ var kindNouns = map[kind]string{
 var formNouns = map[form]string{
 	formSteps: "a list of steps", formFields: "a map of fields to expressions", formTerms: "a map of fields to aggregates",
 	formBody: "a map of fields to expressions, or an expression", formKeys: "an expression, a list of fields or a map",
+	formOrder:   "an expression with asc or desc, or a list of them",
 	formHeaders: "a map of header names to expressions", formExpr: "an expression", formRenames: "a map of field names to field names",
 	formSchema: "a schema", formSchemas: "a map of names to schemas", formOffsets: "a map of partitions to offsets",
 	formTexts: "a map of texts",
