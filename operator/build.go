@@ -120,6 +120,8 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		return c.newTopN(b)
 	case topology.NodeRekey:
 		return &rekey{base: b, slot: n.Rekey}, nil
+	case topology.NodeTimes:
+		return &times{base: b}, nil
 	case topology.NodeSplit:
 		return newSplit(b), nil
 	case topology.NodeAggregate:

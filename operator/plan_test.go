@@ -106,12 +106,12 @@ func (j *planJob) env(task *planTask) Env {
 func (j *planJob) exchange(end *topology.ExchangeEnd, row *record.Row) error {
 	to := j.tasks[end.Exchange.To]
 	to.arena.Reset()
-	r, err := to.copied(end, row, to.op.Slots)
+	r, err := to.copied(end, row, to.op.Slots, j.plan.MaxParallelism)
 	if err != nil {
 		return err
 	}
 	if row.Before != nil {
-		if r.Before, err = to.copied(end, row.Before, to.op.Before); err != nil {
+		if r.Before, err = to.copied(end, row.Before, to.op.Before, j.plan.MaxParallelism); err != nil {
 			return err
 		}
 	}
@@ -120,13 +120,21 @@ func (j *planJob) exchange(end *topology.ExchangeEnd, row *record.Row) error {
 	return to.op.Process(r)
 }
 
-func (to *planTask) copied(end *topology.ExchangeEnd, row *record.Row, slots []record.Value) (*record.Row, error) {
+func (to *planTask) copied(end *topology.ExchangeEnd, row *record.Row, slots []record.Value, groups int) (*record.Row, error) {
 	for i, slot := range end.Columns {
 		slots[end.Exchange.Slots[i]] = row.Slots[slot].Clone(&to.arena)
 	}
 	r := &record.Row{Slots: slots, Time: row.Time, Op: row.Op, Bare: row.Bare, Window: row.Window, Group: row.Group, Origin: row.Origin}
-	if row.KeyBytes != nil {
-		r.KeyBytes = to.arena.Copy(row.KeyBytes)
+	bytes := row.KeyBytes
+	if bytes == nil && end.Exchange.To.NeedsKey { // nothing has encoded it to route by it
+		var err error
+		if bytes, err = codec.AppendKey(nil, row.Key); err != nil {
+			return nil, err
+		}
+		r.Group = record.KeyGroupOf(bytes, groups)
+	}
+	if bytes != nil {
+		r.KeyBytes = to.arena.Copy(bytes)
 		if end.Exchange.To.NeedsKey {
 			key, _, err := codec.DecodeKey(r.KeyBytes)
 			if err != nil {

@@ -278,3 +278,49 @@ sinks:
 		t.Fatalf("errors %v", j.errs)
 	}
 }
+
+func TestTimestamps(t *testing.T) {
+	j := newPlanJob(t, head+`
+streams:
+  timed:
+    from: in
+    steps:
+      - timestamps: {event_time: from_millis(n), watermark: ascending}
+        on_error: skip
+sinks:
+  out: {from: timed, topic: out}
+`)
+	j.send("k", 1, map[string]record.Value{"n": num(77)})
+	j.send("k", 1, nil) // null is no time
+	sameLines(t, "rows", j.taken("out"), []string{"insert k @77 id=null region=null n=77 name=null"})
+	if j.errs["timed/timestamps eval-failed"] != 1 {
+		t.Fatalf("errors %v", j.errs)
+	}
+}
+
+// TestReduceInOtherWindows: sessions that become one, and counted rows.
+func TestReduceInOtherWindows(t *testing.T) {
+	for window, want := range map[string][]string{
+		"{session: 4ms}": {"insert a @11 n=6 name=xzy", "insert a @24 n=8 name=w"},
+		"{count: 2}":     {"insert a @8 n=3 name=xy", "insert a @21 n=11 name=zw"},
+	} {
+		j := newPlanJob(t, head+`
+streams:
+  sums:
+    from: in
+    steps:
+      - key_by: id
+      - map: {n: n, name: name}
+      - window: `+window+`
+      - reduce: {n: acc.n + n, name: acc.name + name}
+sinks:
+  out: {from: sums, topic: out}
+`)
+		for i, at := range []record.Timestamp{1, 8, 5, 21} {
+			j.send("k", at, map[string]record.Value{"id": str("a"), "n": num([]int64{1, 2, 3, 8}[i]), "name": str(string("xyzw"[i]))})
+			j.restart()
+		}
+		j.advance(100)
+		sameLines(t, window, j.taken("out"), want)
+	}
+}

@@ -177,6 +177,9 @@ func (l *life) epochPositions() []checkpoint.SourcePosition {
 func (l *life) epochWatermarks() []checkpoint.ChainWatermark {
 	var all []checkpoint.ChainWatermark
 	for t, f := range l.collected {
+		if f != nil {
+			all = append(all, f.times...)
+		}
 		if t != nil && t.chain.Input != nil && t.subtask == 0 {
 			all = append(all, checkpoint.ChainWatermark{Chain: t.chain.Name, Watermark: f.watermark})
 		}

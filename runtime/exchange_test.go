@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"kstream/codec"
+	"kstream/expr"
 	"kstream/record"
 	"kstream/topology"
 )
@@ -307,5 +309,39 @@ func TestKeyThatIsNone(t *testing.T) {
 	var bad *record.Error
 	if err := s.send(&row); !errors.As(err, &bad) || bad.Code != "eval-failed" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPartitionKeepsKey: rows that are partitioned by an expression have their
+// $key behind it, also those whose key nothing has encoded yet.
+func TestPartitionKeepsKey(t *testing.T) {
+	s, to := newTestSender(t, topology.ExchangeHash, 2)
+	env := &expr.Env{}
+	s.env = env
+	s.by = &expr.Program{Eval: func(e *expr.Env) record.Value { return e.Row.Slots[0] }}
+	s.sendKey = true
+	row := record.Row{Slots: []record.Value{record.Int(3), record.Null, record.Null}, Key: record.String("k")}
+	env.Begin(&row)
+	for range 2 { // the second has an encoded key
+		if err := s.send(&row); err != nil {
+			t.Fatal(err)
+		}
+		row.KeyBytes, _ = codec.AppendKey(nil, row.Key)
+	}
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	by, err := codec.AppendKey(nil, row.Slots[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, m, ok := to[s.ranges.owner(record.KeyGroupOf(by, 8))].take()
+	if !ok || len(m.rows.heads) != 2 {
+		t.Fatalf("the owner of the expression got %v", m)
+	}
+	for i, h := range m.rows.heads {
+		if string(h.key) != string(row.KeyBytes) {
+			t.Errorf("row %d: key %q, want %q", i, h.key, row.KeyBytes)
+		}
 	}
 }

@@ -189,6 +189,11 @@ func (b *build) sender(t *taskCore, end *topology.ExchangeEnd) (func(*record.Row
 		original: end.Exchange.Original,
 		pending:  make([]*rows, len(to)), pool: newRowsPool((inputCapacity + 2) * len(to)), blocked: &t.busy,
 	}
+	if end.Times != nil {
+		n := b.subtasks[end.Chain]
+		s.times = newRetimed(end.Times, t.subtask, b.life.job.now(), b.life.restoredTimes(end, t.subtask, n))
+		t.retimes = true
+	}
 	t.senders = append(t.senders, s)
 	return s.send, nil
 }

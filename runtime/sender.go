@@ -26,6 +26,7 @@ type sender struct {
 	original bool // rows carry the record they were read from
 	sendKey  bool // the receiver reads $key, and routing does not encode it
 
+	times   *retimed // of a timestamps step, nil otherwise
 	pending []*rows
 	pool    *rowsPool
 	turn    int
@@ -39,6 +40,11 @@ type sender struct {
 // it is full. The row's bytes are copied: nothing of the sender's memory is
 // shared with the receiver.
 func (s *sender) send(row *record.Row) error {
+	if s.times != nil {
+		if err := s.observe(row.Time); err != nil {
+			return err
+		}
+	}
 	key, group := row.KeyBytes, row.Group
 	switch {
 	case s.by != nil:
@@ -50,12 +56,18 @@ func (s *sender) send(row *record.Row) error {
 		if s.buf, err = codec.AppendKey(s.buf[:0], v); err != nil {
 			return &record.Error{Code: "eval-failed", Message: "partition: " + err.Error()}
 		}
-		group = record.KeyGroupOf(s.buf, s.ranges.groups)
-		return s.put(int(s.ranges.owner(group)), row, key, group)
+		to := s.ranges.owner(record.KeyGroupOf(s.buf, s.ranges.groups))
+		if key == nil && s.sendKey {
+			if s.buf, err = codec.AppendKey(s.buf[:0], row.Key); err != nil {
+				return &record.Error{Code: "eval-failed", Message: "key: " + err.Error()}
+			}
+			key, group = s.buf, record.KeyGroupOf(s.buf, s.ranges.groups)
+		}
+		return s.put(to, row, key, group)
 	case s.end.Exchange.Kind == topology.ExchangeHash:
 		return s.put(s.ranges.owner(group), row, key, group)
 	}
-	if s.sendKey {
+	if key == nil && s.sendKey {
 		var err error
 		if s.buf, err = codec.AppendKey(s.buf[:0], row.Key); err != nil {
 			return &record.Error{Code: "eval-failed", Message: "key: " + err.Error()}

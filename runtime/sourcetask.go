@@ -75,6 +75,11 @@ type feed interface {
 // feed waits or partitions are paused (A4).
 func (t *sourceTask) run() error {
 	ctx := t.life.ctx
+	for _, s := range t.senders {
+		if s.times != nil {
+			t.wmEvery = min(t.wmEvery, s.times.every)
+		}
+	}
 	tick := time.NewTicker(max(t.wmEvery, time.Millisecond))
 	defer tick.Stop()
 	if err := t.tick(); err != nil {
@@ -315,6 +320,9 @@ func (t *sourceTask) tick() error {
 	t.wmAt = job.clock().Add(t.wmEvery)
 	if t.stopped {
 		return nil
+	}
+	if err := t.retime(false); err != nil {
+		return err
 	}
 	t.keepActive()
 	w, idle := t.marks.Current(job.now())

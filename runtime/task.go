@@ -27,6 +27,7 @@ type taskCore struct {
 	chain   *topology.Chain
 	subtask int
 	senders []*sender
+	retimes bool // some sender has times of its own
 	out     output
 	files   []*fileOutput
 	inbox   *inbox
@@ -48,6 +49,7 @@ type taskCore struct {
 
 // frozen is a task's part of an epoch, handed over with its acknowledgement.
 type frozen struct {
+	times     []checkpoint.ChainWatermark // of timestamps steps
 	deltas    []*state.Delta
 	handles   []checkpoint.Handle
 	positions []checkpoint.SourcePosition
@@ -63,7 +65,10 @@ type frozen struct {
 func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
 	t.life.fail.before("aligned")
 	t.life.fail.after("aligned")
-	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load()), taken: t.records.Load()}
+	if err := t.retime(true); err != nil {
+		return err
+	}
+	f := &frozen{positions: positions, moved: moved, watermark: record.Timestamp(t.wm.Load()), times: t.ownTimes(), taken: t.records.Load()}
 	for _, s := range t.senders {
 		if err := s.flush(); err != nil {
 			return err
@@ -179,7 +184,7 @@ func (t *taskCore) advance(w record.Timestamp) error {
 func (t *taskCore) sendWatermark() error {
 	m := message{kind: messageWatermark, watermark: t.op.Passed(record.Timestamp(t.wm.Load()))}
 	for _, s := range t.senders {
-		if err := s.control(m); err != nil {
+		if err := s.sendMark(m); err != nil {
 			return err
 		}
 	}
@@ -188,7 +193,7 @@ func (t *taskCore) sendWatermark() error {
 
 func (t *taskCore) sendIdle() error {
 	for _, s := range t.senders {
-		if err := s.control(message{kind: messageIdle}); err != nil {
+		if err := s.sendMark(message{kind: messageIdle}); err != nil {
 			return err
 		}
 	}
@@ -231,6 +236,8 @@ type task struct {
 func (t *task) run() error {
 	ctx := t.life.ctx
 	flushAt := time.Time{}
+	retime, stop := t.timesTick()
+	defer stop()
 	for {
 		from, m, ok := t.inbox.take()
 		if !ok {
@@ -240,6 +247,10 @@ func (t *task) run() error {
 			select {
 			case <-t.inbox.ready:
 			case <-t.out.waiting():
+			case <-retime:
+				if err := t.retime(false); err != nil {
+					return err
+				}
 			case <-t.clockDue():
 				if err := t.tickClock(); err != nil {
 					return err
@@ -257,6 +268,9 @@ func (t *task) run() error {
 		}
 		if m.kind != messageRows {
 			continue
+		}
+		if err := t.retime(false); err != nil {
+			return err
 		}
 		if now := time.Now(); now.After(flushAt) {
 			if err := t.flush(); err != nil {

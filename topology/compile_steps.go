@@ -22,7 +22,7 @@ func (c *compiler) stream(s *StreamSpec) {
 			continue
 		}
 		before, changes := len(c.diags), cur.layout.changes
-		if st.Reduce != nil && window == nil || st.Dedup != nil {
+		if st.Reduce != nil && window == nil || st.Dedup != nil || st.Times != nil {
 			c.needsFinal(cur, st)
 		}
 		if ch := cur.layout.changes; ch != nil && st.TopN != nil {
@@ -165,6 +165,8 @@ func (c *compiler) step(cur *cursor, s *StreamSpec, st, window *StepSpec) {
 		c.check(cur, st, node, when)
 	case st.Split != nil:
 		c.split(cur, s, st, node)
+	case st.Times != nil:
+		c.timestamps(cur, s, st, node)
 	case st.Dedup != nil:
 		c.dedup(cur, s, st, node)
 	case st.TopN != nil:

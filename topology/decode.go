@@ -418,6 +418,8 @@ func decodeOperator(st *StepSpec, op *value) {
 		st.Aggregate = op.named
 	case "reduce":
 		st.Reduce = op.body
+	case "timestamps":
+		st.Times = &TimestampsSpec{EventTime: op.exprOf("event_time"), Watermark: decodeWatermark(op.get("watermark"))}
 	case "dedup":
 		st.Dedup = decodeDedup(op)
 	case "top_n":

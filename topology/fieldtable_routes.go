@@ -32,3 +32,12 @@ var topFields = &object{
 		{name: "rank_as", shape: scalarOf(kindName), defDoc: "no such field", doc: "Field with the rank, from 1. An update then replaces the record at its rank; without it (and n above 1) what falls out is deleted."},
 	},
 }
+
+var timestampsFields = &object{
+	name: "step.timestamps",
+	doc:  "Every subtask follows the times of its records by itself, as a source does those of a partition. Not with `time: processing`.",
+	fields: []field{
+		{name: "event_time", shape: formOf(formExpr), required: true, doc: "The event time, a timestamp.", example: "event_time: ts"},
+		{name: "watermark", shape: watermarkShape, def: "5s", doc: "How far event time may be out of order.", example: "watermark: {bounded: 5s, idle: 30s}"},
+	},
+}

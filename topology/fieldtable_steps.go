@@ -15,7 +15,7 @@ var stepFields = &object{
 		{name: "check", shape: &shape{dict: formOf(formExpr)}, variant: true, doc: "All must be true, else the record fails with `check-failed` and the name of the first that is not; null is not true.", example: "- check: {positive: amount > 0}"},
 		{name: "key_by", shape: formOf(formKeys), variant: true, doc: "Sets $key and partitions by it.", example: "- key_by: [region, product]"},
 		{name: "partition", shape: &shape{words: words("forward", "shuffle", "rebalance", "rescale", "broadcast"), object: partitionFields}, variant: true, doc: "How records travel to the next step, without a key.", example: "- partition: rebalance"},
-		reservedVariant("timestamps"),
+		{name: "timestamps", shape: objectOf(timestampsFields), variant: true, doc: "Assigns event time again, for what stands behind.", example: "- timestamps: {event_time: ts, watermark: 1m}"},
 		{name: "split", shape: objectOf(splitFields), variant: true, doc: "The last step of a stream: each record goes to the output `<stream>.<route>` of its route.", example: "- split: {routes: {eu: region == \"EU\"}, else: rest}"},
 		{name: "log", shape: &shape{scalar: kindTemplate, object: logStepFields}, variant: true, doc: "Writes a line to the log, at a limited rate.", example: "- log: 'big order {id}'"},
 		{name: "window", shape: objectOf(windowFields), variant: true, doc: "Windows for the aggregate or reduce that follows.", example: "- window: {tumbling: 1m, allowed_lateness: 30s}"},

@@ -104,6 +104,14 @@ type ExchangeEnd struct {
 	Chain    *Chain
 	Columns  []int         // sender's slots, in the order of Exchange.Slots
 	By       *expr.Program // partition: {by: …}: routes instead of $key
+	Times    *Retimed      // timestamps: event time begins anew here
+}
+
+// Retimed is an end of an exchange that follows the times of its rows by itself,
+// instead of handing on the watermark of its chain.
+type Retimed struct {
+	UID       string
+	Watermark WatermarkSpec
 }
 
 // NodeKind is the closed set of operators; operator.Build is the switch over it.
@@ -126,6 +134,7 @@ const (
 	NodeDedup
 	NodeTopN
 	NodeRekey
+	NodeTimes
 	NodeSink
 )
 
@@ -145,10 +154,11 @@ type Node struct {
 	Log       *Log
 	Check     []Check
 	Split     *Split
-	Input     *Exchange  // of NodeUpsert: whose columns are kept
-	State     *State     // of nodes with state
-	Aggregate *Aggregate // of NodeAggregate and NodeWindow
-	Window    *Window    // of NodeWindow
+	Input     *Exchange     // of NodeUpsert: whose columns are kept
+	State     *State        // of nodes with state
+	Aggregate *Aggregate    // of NodeAggregate and NodeWindow
+	Window    *Window       // of NodeWindow
+	Times     *expr.Program // NodeTimes: the event time
 	Dedup     *Dedup
 	TopN      *TopN
 	Rekey     int // NodeRekey: the slot that $key is put back from

@@ -139,7 +139,7 @@ func (n *Node) summary() string {
 	case NodeKey:
 		return fmt.Sprintf("key %s", n.UID)
 	case NodeExchange:
-		return fmt.Sprintf("to exchange %d %s: columns %v", n.Exchange.Exchange.ID, n.Exchange.Exchange.Kind, n.Exchange.Columns)
+		return fmt.Sprintf("to exchange %d %s: columns %v%s", n.Exchange.Exchange.ID, n.Exchange.Exchange.Kind, n.Exchange.Columns, n.Exchange.Times.text())
 	case NodeLog:
 		return "log " + n.UID
 	case NodeCheck:
@@ -152,6 +152,8 @@ func (n *Node) summary() string {
 		return "dedup " + n.UID + ": " + n.Dedup.text()
 	case NodeTopN:
 		return "top_n " + n.UID + ": " + n.TopN.text()
+	case NodeTimes:
+		return "event time " + n.UID
 	case NodeRekey:
 		return fmt.Sprintf("key %s: column %d", n.UID, n.Rekey)
 	case NodeAggregate, NodeWindow:
@@ -187,6 +189,16 @@ func (r *Reduce) texts() []string {
 		}
 	}
 	return out
+}
+
+func (r *Retimed) text() string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Watermark.Kind == "none":
+		return ", watermark none"
+	}
+	return fmt.Sprintf(", watermark bounded %s, idle %s", durationText(r.Watermark.Bound), durationText(r.Watermark.Idle))
 }
 
 func (d *Dedup) text() string {

@@ -164,6 +164,9 @@ func (g *graph) steps(s *StreamSpec) {
 		case st.TTLAt != (Span{}) && i > 0 && s.Steps[i-1].Window != nil:
 			g.l.fail(st.TTLAt, "conflicting-fields", path+"/state_ttl", "`state_ttl` has no meaning for "+st.Op+" behind a window",
 				"the state of a window ends with the window")
+		case st.Times != nil && g.spec.Time == "processing":
+			g.l.fail(st.At, "conflicting-fields", path+"/timestamps", "with time: processing there is no event time",
+				"remove timestamps, or use time: event")
 		case st.TopN != nil:
 			g.topN(s, st)
 		case st.aggregates() && st.Emit == "append" && (i == 0 || s.Steps[i-1].Window == nil):

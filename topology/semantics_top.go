@@ -30,7 +30,8 @@ func (g *graph) leavesWindow(s *StreamSpec, before *StepSpec, open map[string]bo
 			break
 		}
 		if st.aggregates() {
-			has = i > 0 && s.Steps[i-1].Window != nil
+			// Windows of counted records are each of one key.
+			has = i > 0 && s.Steps[i-1].Window != nil && s.Steps[i-1].Window.Kind != "count"
 		}
 	}
 	return has

@@ -302,6 +302,7 @@ type StepSpec struct {
 	Window    *WindowSpec
 	Aggregate []NamedExpr
 	Reduce    *Body
+	Times     *TimestampsSpec
 	Dedup     *DedupSpec
 	TopN      *TopNSpec
 }
@@ -369,6 +370,12 @@ func (s *StreamSpec) split() *SplitSpec {
 		return nil
 	}
 	return s.Steps[len(s.Steps)-1].Split
+}
+
+// TimestampsSpec assigns event time again.
+type TimestampsSpec struct {
+	EventTime *Expr
+	Watermark WatermarkSpec
 }
 
 // DedupSpec keeps one record per key. Within < 0 is for ever.
