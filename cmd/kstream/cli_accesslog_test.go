@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"maps"
@@ -133,15 +134,15 @@ func rows(t *testing.T, all []map[string]any, key func(map[string]any) string, c
 // TestAccessLog computes what the example says of its log with plain loops.
 func TestAccessLog(t *testing.T) {
 	u := newUser(t)
-	pipeline, err := filepath.Abs(filepath.Join(accessLogDir, "pipeline.yaml"))
+	examples, err := filepath.Abs(filepath.Dir(accessLogDir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(u.path("out"), 0o700); err != nil {
+	if err := os.Symlink(examples, u.path("pipelines")); err != nil { // the user stands at the top of the repository
 		t.Fatal(err)
 	}
 	text := accessLog(t)
-	hours, paths, failures := map[string]*sums{}, map[string]*sums{}, map[string]int{}
+	hours, paths, failures, days := map[string]*sums{}, map[string]*sums{}, map[string]int{}, map[string]map[string]*sums{}
 	add := func(m map[string]*sums, key string, r request) {
 		if m[key] == nil {
 			m[key] = &sums{}
@@ -154,6 +155,11 @@ func TestAccessLog(t *testing.T) {
 		hour := r.at.UTC().Truncate(time.Hour).Format(time.RFC3339)
 		add(hours, hour, r)
 		add(paths, hour+" "+r.path, r)
+		day := hour[:len("2006-01-02")]
+		if days[day] == nil {
+			days[day] = map[string]*sums{}
+		}
+		add(days[day], r.ip, r)
 		if r.status >= 500 {
 			failures[fmt.Sprint(r.ip, r.path, r.status, r.bytes, r.at.UTC().Format(time.RFC3339))]++
 		}
@@ -162,13 +168,14 @@ func TestAccessLog(t *testing.T) {
 		t.Fatalf("the log has %d lines, %d hours, %d failures", n, len(hours), len(failures))
 	}
 
-	job := u.start(bytes.NewReader(text), "run", pipeline, "--embedded")
+	job := u.start(nil, "run", "pipelines/access-log/pipeline.yaml", "--embedded")
 	job.exits(0)
 	job.says("10000 records in")
 
 	byHour := func(o map[string]any) string { return o["hour"].(string) }
 	byPath := func(o map[string]any) string { return o["hour"].(string) + " " + o["path"].(string) }
 	equal(t, "hours", rows(t, u.lines("out/hours-*.jsonl"), byHour, true), hours, true)
+	checkBusiest(t, u.lines("out/busiest-*.jsonl"), days)
 	equal(t, "paths", rows(t, u.lines("out/paths-*.jsonl"), byPath, false), paths, false)
 	got := map[string]int{}
 	for _, o := range u.lines("out/failures-*.jsonl") {
@@ -181,6 +188,27 @@ func TestAccessLog(t *testing.T) {
 	left = slices.DeleteFunc(left, func(f string) bool { return strings.HasSuffix(f, ".committed") })
 	if err != nil || len(left) > 0 {
 		t.Errorf("files are left that no checkpoint shows: %v", left)
+	}
+}
+
+// checkBusiest compares the lists of a day, in their order, with sorted clients.
+func checkBusiest(t *testing.T, all []map[string]any, days map[string]map[string]*sums) {
+	t.Helper()
+	var want, got []string
+	for _, day := range slices.Sorted(maps.Keys(days)) {
+		clients := days[day]
+		order := slices.SortedFunc(maps.Keys(clients), func(a, b string) int {
+			return cmp.Or(cmp.Compare(clients[b].requests, clients[a].requests), cmp.Compare(a, b))
+		})
+		for i, ip := range order[:5] {
+			want = append(want, fmt.Sprintf("%sT00:00:00Z %d %s %d %d", day, i+1, ip, clients[ip].requests, clients[ip].bytes))
+		}
+	}
+	for _, o := range all {
+		got = append(got, fmt.Sprintf("%s %.0f %s %.0f %.0f", o["day"], o["rank"], o["ip"], o["requests"], o["bytes"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("busiest clients:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

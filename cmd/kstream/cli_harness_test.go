@@ -262,13 +262,14 @@ func (c *command) says(words ...string) {
 }
 
 // prints demands words on stdout, in any order.
-func (c *command) prints(words ...string) {
+func (c *command) prints(words ...string) *command {
 	c.u.t.Helper()
 	for _, w := range words {
 		if !strings.Contains(c.stdout.String(), w) {
 			c.u.t.Errorf("kstream %s does not print %q on stdout", strings.Join(c.args, " "), w)
 		}
 	}
+	return c
 }
 
 // await waits for words on stderr of a process that lives.

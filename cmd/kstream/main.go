@@ -86,7 +86,7 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
 		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
 	root.AddCommand(nexmarkCommand())
-	root.AddCommand(explainCommand())
+	root.AddCommand(explainCommand(), exprCommand())
 	return root
 }
 
