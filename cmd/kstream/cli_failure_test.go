@@ -21,7 +21,7 @@ func TestPoisonFails(t *testing.T) {
 	u.do(0, "run", "p.yaml", "--max-records", "5")
 	u.cluster.write("in", countRow("b", 6, 2500), `{"k":"b","n":"many","ts":"2026-01-01T00:00:03Z"}`)
 	c := u.do(exitFailed, "run", "p.yaml", "--set", "restart={exponential: {initial: 10ms}}")
-	c.says("in/0", "offset 6", "3 times", "on_error: skip", "source:in")
+	c.says("in/0", "offset 6", "3 times", "set on_error at source:in")
 	if n := strings.Count(c.stderr.String(), "starting again"); n != 4 { // a log line and one on the screen, twice
 		t.Errorf("it says %d times that it starts again, want twice 2", n)
 	}

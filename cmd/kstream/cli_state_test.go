@@ -418,7 +418,7 @@ func TestResetLeavesNothing(t *testing.T) {
 		t.Fatal("the first store has no entries")
 	}
 	u.cluster.write("in", countRow("a", 1, 3000))
-	u.do(0, "run", "p.yaml", "--reset", "counts/aggregate", "--max-records", "1").says("state reset", "last state of a step", "counts/aggregate")
+	u.do(0, "run", "p.yaml", "--reset", "counts/aggregate", "--max-records", "1").says("state given up", "last state of a step", "counts/aggregate")
 	if old, other, fresh := u.storedBy(1), u.storedBy(2), u.storedBy(3); old != 0 || other == 0 || fresh != 1 {
 		t.Errorf("%d entries of the state that was reset, %d of the other step, %d of the new state", old, other, fresh)
 	}
