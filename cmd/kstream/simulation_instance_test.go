@@ -58,14 +58,26 @@ type instance struct {
 	result   runtime.Result
 }
 
+// simulated is what a process runs.
+type simulated struct {
+	name, text string
+	set        []string
+	adjust     func(*runtime.Options) // nil changes nothing
+}
+
 // start starts the next process.
 func (s *simulation) start(fs state.FS, end point) (*instance, error) {
+	return s.launch(fs, end, &simulated{name: "sim", text: simulationYAML, set: s.settings})
+}
+
+// launch starts the next process of a program.
+func (s *simulation) launch(fs state.FS, end point, p *simulated) (*instance, error) {
 	s.instances++
 	rng := rand.New(rand.NewPCG(uint64(s.seed), uint64(s.instances)))
 	in := &instance{sim: s, number: s.instances, fs: fs, end: end, keep: rng.IntN(5) * 25, rng: rng,
 		passed: map[string]int{}, frozenAt: make(chan struct{}), ended: make(chan struct{})}
 	in.link = newLink(s.network.DialContext, rand.New(rand.NewPCG(uint64(s.seed), uint64(1000+s.instances))), s.lost)
-	spec, plan, found := topology.Validate("sim.yaml", []byte(simulationYAML), topology.Options{Set: s.settings})
+	spec, plan, found := topology.Validate(p.name+".yaml", []byte(p.text), topology.Options{Set: p.set})
 	if topology.HasErrors(found) {
 		return nil, fmt.Errorf("the pipeline is wrong: %s", topology.RenderText(found, spec.Lines))
 	}
@@ -74,11 +86,15 @@ func (s *simulation) start(fs state.FS, end point) (*instance, error) {
 		Logger: log, RequestTimeout: 5 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	in.cancel = cancel
-	in.job = runtime.New(runtime.Options{
-		Plan: plan, Connect: connector(config), FS: fs, StateDir: "/state/sim/0", Log: log,
+	options := runtime.Options{
+		Plan: plan, Connect: connector(config), FS: fs, StateDir: "/state/" + p.name + "/0", Log: log,
 		Host: "host", PID: in.number, Version: "sim", Random: in.random, Jitter: in.jitter,
 		Parallelism: plan.Spec.Parallelism, Events: in.event, Failpoint: in.at,
-	})
+	}
+	if p.adjust != nil {
+		p.adjust(&options)
+	}
+	in.job = runtime.New(options)
 	go func() {
 		defer close(in.ended)
 		in.result = in.job.Run(ctx)
