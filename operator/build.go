@@ -118,6 +118,8 @@ func (c *Chain) operator(n *topology.Node, b *base) (step, error) {
 		return c.newDedup(b)
 	case topology.NodeTopN:
 		return c.newTopN(b)
+	case topology.NodeCoalesce:
+		return c.newCoalesce(b)
 	case topology.NodeRekey:
 		return &rekey{base: b, slot: n.Rekey}, nil
 	case topology.NodeTimes:

@@ -62,6 +62,7 @@ type Chain struct {
 	stateful  []*state.Table
 	expiring  []*expiry // those with a state_ttl
 	clocked   []clocked
+	holding   []*coalesce
 	behind    record.Timestamp // how far Passed is behind the watermark
 	watermark record.Timestamp
 }

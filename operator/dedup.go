@@ -16,7 +16,8 @@ import (
 // # Bytes (layout 1)
 //
 //	key = the encoded key; value = the time of the row that is remembered, 8
-//	bytes, little endian
+//	bytes, little endian; behind it the row (images), where the last one is kept
+//	and somebody needs to know what it was
 //
 // The namespace is 0 if keys are remembered for ever. Otherwise it is the last
 // millisecond of a span of times, and holds the keys with a time in that span: so
@@ -33,6 +34,11 @@ type dedup struct {
 	clock     bool
 	spans     []record.Timestamp // that may hold something, ascending
 	watermark record.Timestamp
+
+	// Of the last rows, if their values are asked for.
+	images images
+	was    record.Row
+	value  []byte
 }
 
 // dedupSpans is how many spans make up `within`: what is forgotten stays up to
@@ -44,6 +50,7 @@ func (c *Chain) newDedup(b *base) (*dedup, error) {
 	d := &dedup{
 		base: b, within: record.Timestamp(spec.Within), last: spec.Last, clock: spec.Clock,
 		width: record.Timestamp(max(spec.Within/dedupSpans, 1)), watermark: record.MinTimestamp,
+		images: newImages(spec.Columns), was: record.Row{Slots: c.Before},
 	}
 	var err error
 	if d.table, err = b.env.Table(b.node.UID); err != nil {
@@ -71,85 +78,103 @@ func (d *dedup) process(row *record.Row) error {
 			return err
 		}
 	}
-	var known bool
-	var before record.Timestamp
-	var err error
-	if d.within < 0 {
-		known, before, err = d.remember(row, 0, t)
-	} else {
-		known, before, err = d.rememberWithin(row, t)
-	}
+	span, b, known, err := d.find(row, t)
 	if err != nil {
-		return d.wrap("state", err)
+		return d.wrap("read state", err)
 	}
-	if !known {
-		return d.emit(row) // an insert
+	if !d.last {
+		if known {
+			return nil
+		}
+		if err := d.remember(row, span, b, t); err != nil {
+			return d.wrap("update state", err)
+		}
+		return d.emit(row)
 	}
-	if !d.last || t < before {
+	return d.processLast(row, span, b, known, t)
+}
+
+// processLast passes on a row that is not older than the one that is remembered.
+func (d *dedup) processLast(row *record.Row, span record.Timestamp, b []byte, known bool, t record.Timestamp) error {
+	if known && t < timeOf(b) {
 		return nil
 	}
+	retract := d.node.Dedup.Retract
+	var image []byte
+	if known && retract {
+		image = d.expr.Arena.Copy(b[8:])
+	}
+	if err := d.remember(row, span, b, t); err != nil {
+		return d.wrap("update state", err)
+	}
+	if !known || retract && len(image) == 0 { // whoever asks for it now has not seen it
+		return d.emit(row)
+	}
 	row.Op = record.OpUpdate
-	err = d.emit(row)
-	row.Op = record.OpInsert
+	if retract {
+		d.was.Key, d.was.KeyBytes, d.was.Group, d.was.Op = row.Key, row.KeyBytes, row.Group, record.OpUpdate
+		if err := d.images.read(&d.was, image); err != nil {
+			return d.wrap("read state", err)
+		}
+		row.Before = &d.was
+	}
+	err := d.emit(row)
+	row.Op, row.Before = record.OpInsert, nil
 	return err
 }
 
-// remember puts the time of a row into a namespace, and says what was there. Of
-// two times the first stays, or the newer one if the last row is kept.
-func (d *dedup) remember(row *record.Row, ns int64, t record.Timestamp) (known bool, before record.Timestamp, err error) {
-	b, fresh, err := d.table.Upsert(row.Group, ns, row.KeyBytes, 8)
-	if err != nil {
-		return false, 0, err
+// remember stores a row; b is what is stored of its key in a span, nil if
+// nothing is.
+func (d *dedup) remember(row *record.Row, span record.Timestamp, b []byte, t record.Timestamp) error {
+	to := record.Timestamp(0)
+	if d.within >= 0 {
+		if d.gone(t) {
+			return nil // it would be forgotten at once
+		}
+		to = d.spanOf(t)
 	}
-	before = record.Timestamp(binary.LittleEndian.Uint64(b))
-	if fresh || d.last && t > before {
-		binary.LittleEndian.PutUint64(b, uint64(t))
-	}
-	return !fresh, before, nil
-}
-
-// rememberWithin looks for a key in the spans, and remembers it.
-func (d *dedup) rememberWithin(row *record.Row, t record.Timestamp) (known bool, before record.Timestamp, err error) {
-	span, before, known, err := d.find(row, t)
-	if err != nil || known && (!d.last || t <= before) {
-		return known, before, err
-	}
-	if d.gone(t) {
-		return known, before, nil // it would be forgotten at once
-	}
-	to := d.spanOf(t)
-	if known && span != to {
+	if b != nil && span != to {
 		if err := d.table.Delete(row.Group, int64(span), row.KeyBytes); err != nil {
-			return false, 0, err
+			return err
 		}
 	}
-	b, _, err := d.table.Upsert(row.Group, int64(to), row.KeyBytes, 8)
-	if err != nil {
-		return false, 0, err
+	d.value = binary.LittleEndian.AppendUint64(d.value[:0], uint64(t))
+	if d.node.Dedup.Retract {
+		var err error
+		if d.value, err = d.images.append(d.value, row); err != nil {
+			return err
+		}
 	}
-	binary.LittleEndian.PutUint64(b, uint64(t)) // what was there is forgotten, or older
+	if err := d.table.Put(row.Group, int64(to), row.KeyBytes, d.value); err != nil || d.within < 0 {
+		return err
+	}
 	if i, found := slices.BinarySearch(d.spans, to); !found {
 		d.spans = slices.Insert(d.spans, i, to)
 	}
-	return known, before, nil
+	return nil
 }
 
-// find is the newest time of a key that makes a row at t a duplicate.
-func (d *dedup) find(row *record.Row, t record.Timestamp) (span, before record.Timestamp, known bool, err error) {
+// find is what is stored of a key with the newest time that makes a row at t a
+// duplicate. It is valid until the table changes.
+func (d *dedup) find(row *record.Row, t record.Timestamp) (span record.Timestamp, b []byte, known bool, err error) {
+	if d.within < 0 {
+		b, known, err = d.table.Get(row.Group, 0, row.KeyBytes)
+		return 0, b, known, err
+	}
 	for i := len(d.spans) - 1; i >= 0 && d.spans[i] > t-d.within; i-- {
 		b, ok, err := d.table.Get(row.Group, int64(d.spans[i]), row.KeyBytes)
 		if err != nil {
-			return 0, 0, false, err
+			return 0, nil, false, err
 		}
 		if !ok {
 			continue
 		}
-		at := record.Timestamp(binary.LittleEndian.Uint64(b))
+		at := timeOf(b)
 		if t-at < d.within && !d.gone(at) {
-			return d.spans[i], at, true, nil
+			return d.spans[i], b, true, nil
 		}
 	}
-	return 0, 0, false, nil
+	return 0, nil, false, nil
 }
 
 // gone reports whether a time is forgotten: no row is expected any more that

@@ -111,9 +111,18 @@ type rekey struct {
 
 func (k *rekey) process(row *record.Row) error {
 	k.stats.In++
-	key, bytes := row.Key, row.KeyBytes
+	old := rowKey{row.Key, row.KeyBytes, row.Group}
 	row.Key, row.KeyBytes = row.Slots[k.slot], nil
+	before := row.Before
+	if before == nil {
+		err := k.emit(row)
+		old.putBack(row)
+		return err
+	}
+	oldBefore := rowKey{before.Key, before.KeyBytes, before.Group}
+	before.Key, before.KeyBytes = before.Slots[k.slot], nil
 	err := k.emit(row)
-	row.Key, row.KeyBytes = key, bytes
+	old.putBack(row)
+	oldBefore.putBack(before)
 	return err
 }

@@ -222,6 +222,13 @@ func (j *planJob) advance(w record.Timestamp) {
 func (j *planJob) commit() {
 	j.t.Helper()
 	j.epoch++
+	for _, c := range j.plan.Chains {
+		task := j.tasks[c]
+		task.env.Now = int64(j.clock) * 1e6
+		if err := task.op.Release(); err != nil {
+			j.t.Fatal(err)
+		}
+	}
 	var deltas []*state.Delta
 	for _, c := range j.plan.Chains {
 		deltas = append(deltas, j.tasks[c].op.Freeze(j.epoch)...)

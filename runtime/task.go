@@ -65,6 +65,10 @@ type frozen struct {
 func (t *taskCore) barrier(n checkpoint.Epoch, positions []checkpoint.SourcePosition, moved bool) error {
 	t.life.fail.before("aligned")
 	t.life.fail.after("aligned")
+	t.env.Now = t.life.job.nowNanos()
+	if err := t.op.Release(); err != nil {
+		return err
+	}
 	if err := t.retime(true); err != nil {
 		return err
 	}

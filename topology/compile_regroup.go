@@ -88,22 +88,20 @@ func keyProgram(t record.Type) *expr.Program {
 }
 
 // restore is the layout behind the step: $key is what it was before.
-func (c *compiler) restore(cur *cursor, r *regrouped, next *layout) {
-	next.origin, next.original, next.headers, next.raw = false, false, false, false
-	next.key.raw = false
+// keep notes the column it is kept in.
+func (c *compiler) restore(cur *cursor, r *regrouped, keep func(name string, slot int)) {
 	if r.save == nil {
-		cur.use(next)
 		return
 	}
 	rekey := &Node{Kind: NodeRekey, UID: "key", Rekey: -1}
-	cur.use(next)
 	cur.attach(rekey)
-	chain := cur.chain
+	chain, next := cur.chain, cur.layout.clone()
 	next.key = r.key
 	next.key.raw, next.key.moved = false, r.key.keyed
 	next.key.read = func() {
 		if rekey.Rekey < 0 {
 			rekey.Rekey = r.read(next, chain)
+			keep("$key", rekey.Rekey)
 		}
 	}
 	cur.use(next)
@@ -126,10 +124,22 @@ func (c *compiler) dedup(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	c.nodes[node.UID] = &node
 	next := cur.layout.clone()
 	next.op, next.changes = d.Last, nil
+	keep := func(string, int) {}
 	if d.Last {
+		keep = func(name string, slot int) { node.Dedup.Columns = kept(node.Dedup.Columns, name, slot) }
+		next = watched(next, keep)
 		next.changes = c.groupChanges(s, st, d.By, r)
+		next.changes.forward = false
+		next.changes.demand = func() { node.Dedup.Retract = true }
 	}
-	c.restore(cur, r, next)
+	next.origin, next.original, next.headers, next.raw = false, false, false, false
+	next.key.raw = false
+	cur.use(next)
+	hold := c.coalesce(cur, st, *node.State, false)
+	c.restore(cur, r, func(name string, slot int) {
+		keep(name, slot)
+		hold(name, slot)
+	})
 }
 
 // groupChanges is the changelog of a step that keeps rows by `by`, which is what

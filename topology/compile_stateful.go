@@ -101,6 +101,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 		next.changes = aggregateChanges(s, st, &node, in)
 	}
 	cur.use(next)
+	c.coalesce(cur, st, *node.State, window != nil)
 }
 
 // single brings all rows of a stream that is not keyed to one task.

@@ -353,6 +353,10 @@ func decodeStep(v *value, s *StreamSpec, onError *value) *StepSpec {
 	if emit := v.get("emit"); emit != nil {
 		st.Emit, st.EmitAt = emit.text, emit.at
 	}
+	st.EmitEvery = -1
+	if every := v.get("emit_every"); every != nil {
+		st.EmitEvery, st.EveryAt = time.Duration(v.num("emit_every")).Milliseconds(), every.at
+	}
 	decodeOperator(st, op)
 	return st
 }

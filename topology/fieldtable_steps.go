@@ -33,7 +33,7 @@ var stepFields = &object{
 		{name: "on_error", shape: onErrorShape, defDoc: "of the stream", doc: "What happens to records that fail here."},
 		{name: "parallelism", shape: number(kindInt, 1, 1024), defDoc: "of the stream", doc: "Subtasks; behind a key_by or partition."},
 		{name: "emit", shape: oneOf("append", "update", "-complete"), only: []string{"aggregate", "reduce", "top_n"}, defDoc: "`append` with a window, else `update`", doc: "`append`: one final result per key and window, when it closes. `update`: results that a newer one may correct."},
-		reserved("emit_every"),
+		{name: "emit_every", shape: number(kindMillis, 0, 0), only: []string{"aggregate", "reduce", "dedup"}, defDoc: "`0`, at once", doc: "Changes of a row become one, passed on at the first checkpoint behind an interval of processing time; for update streams. What is held back is state: before taking the field away let the job run with `0`.", example: "emit_every: 10s"},
 		{name: "state_ttl", shape: stateTTLShape, only: []string{"aggregate", "reduce"}, defDoc: "`defaults.state_ttl`, else none", doc: "How long state without a window is kept that is not used; of a key whose state has expired the next record is the first.", example: "state_ttl: 7d"},
 		reserved("args"),
 		{name: "description", shape: scalarOf(kindText), doc: "What the step is for."},

@@ -17,6 +17,8 @@ func (k NodeKind) String() string {
 		return "log"
 	case NodeAggregate, NodeWindow:
 		return "aggregate"
+	case NodeCoalesce:
+		return "emit_every"
 	case NodeSink:
 		return "sink"
 	}

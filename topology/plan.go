@@ -135,6 +135,7 @@ const (
 	NodeTopN
 	NodeRekey
 	NodeTimes
+	NodeCoalesce
 	NodeSink
 )
 
@@ -161,6 +162,7 @@ type Node struct {
 	Times     *expr.Program // NodeTimes: the event time
 	Dedup     *Dedup
 	TopN      *TopN
+	Coalesce  *Coalesce
 	Rekey     int // NodeRekey: the slot that $key is put back from
 	Sink      *Sink
 	Encode    *Encode // of NodeSink: how this chain's rows become the sink's records
@@ -250,6 +252,25 @@ type Dedup struct {
 	Within int64 // milliseconds, < 0 is for ever
 	Last   bool  // keep the last, else the first
 	Clock  bool  // processing time, else the rows' time
+	// Retract: an operator behind needs the rows as they were before an update;
+	// their Columns are kept.
+	Retract bool
+	Columns []KeptColumn
+}
+
+// KeptColumn is a column that an operator keeps of rows because somebody behind
+// reads it.
+type KeptColumn struct {
+	Name string
+	Slot int
+}
+
+// Coalesce holds the changes of a row back for a while.
+type Coalesce struct {
+	Every   int64 // milliseconds, 0 is at once
+	Window  bool  // rows of a key are told apart by their $window
+	Columns []KeptColumn
+	Retract bool // an operator behind needs the rows as they were before an update
 }
 
 // TopN keeps the first N rows of every encoded key, and window.

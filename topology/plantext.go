@@ -152,6 +152,8 @@ func (n *Node) summary() string {
 		return "dedup " + n.UID + ": " + n.Dedup.text()
 	case NodeTopN:
 		return "top_n " + n.UID + ": " + n.TopN.text()
+	case NodeCoalesce:
+		return fmt.Sprintf("hold %s: %s", n.UID, durationText(time.Duration(n.Coalesce.Every)*time.Millisecond))
 	case NodeTimes:
 		return "event time " + n.UID
 	case NodeRekey:

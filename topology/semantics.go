@@ -156,6 +156,7 @@ func (g *graph) steps(s *StreamSpec) {
 		}
 		exchanged = exchanged || st.KeyBy != nil || st.Partition != nil
 		g.parallel(st.Parallelism, st.At, path)
+		g.emitEvery(s, st, i)
 		switch {
 		case st.Window != nil:
 			g.window(s, st, i)

@@ -36,3 +36,17 @@ func (g *graph) leavesWindow(s *StreamSpec, before *StepSpec, open map[string]bo
 	}
 	return has
 }
+
+// emitEvery checks that a step has updates to hold back.
+func (g *graph) emitEvery(s *StreamSpec, st *StepSpec, i int) {
+	path, hint := "/"+st.Path+"/emit_every", "write emit: update, or leave emit_every out"
+	switch {
+	case st.EmitEvery < 0:
+		return
+	case st.Dedup != nil && st.Dedup.Last, st.aggregates() && (st.Emit == "update" || i == 0 || s.Steps[i-1].Window == nil):
+		return
+	case st.Dedup != nil:
+		hint = "write keep: last, or leave emit_every out"
+	}
+	g.l.fail(st.EveryAt, "conflicting-fields", path, "`emit_every` is for updates, and the results of this "+st.Op+" are final", hint)
+}

@@ -284,6 +284,8 @@ type StepSpec struct {
 	Parallelism int
 	Emit        string // "" is the default of the step; append | update
 	EmitAt      Span
+	EmitEvery   int64 // milliseconds, < 0 if it is not written
+	EveryAt     Span
 	TTL         TTL  // of stateful steps without a window
 	TTLAt       Span // the zero Span if it is not written at the step
 
