@@ -5,6 +5,7 @@
 //	throughput  records per CPU-second of the engine process, of bids and of the
 //	            wrapped Nexmark stream, against the bare transactional copy
 //	restart     kill -9 with a million keys, until the first new commit
+//	savepoint   of a running job with a million keys, its cost, and its restore
 //	latency     from the producer to a reader of committed records, and CPU time
 //	            for each record, at steady rates
 //	commit      duration of a commit and its stall on Apache Kafka
@@ -41,7 +42,7 @@ type bench struct {
 func main() {
 	b := &bench{}
 	on := flag.String("brokers", broker.Kfaked+","+broker.Kafka1, "brokers to measure on, by commas")
-	only := flag.String("only", "throughput,restart,commit,latency", "what to measure, by commas")
+	only := flag.String("only", "throughput,restart,savepoint,commit,latency", "what to measure, by commas")
 	flag.IntVar(&b.records, "records", 1_000_000, "records in the topic of the throughput runs")
 	flag.IntVar(&b.keys, "keys", 1_000_000, "keys of the restart run")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds of the throughput runs")
@@ -74,7 +75,7 @@ func (b *bench) run(ctx context.Context, on []string, only string) (err error) {
 		for _, part := range []struct {
 			name string
 			run  func(context.Context, *broker.Broker) error
-		}{{"throughput", b.throughput}, {"restart", b.restart}, {"commit", b.commit}, {"latency", b.latency}} {
+		}{{"throughput", b.throughput}, {"restart", b.restart}, {"savepoint", b.savepoint}, {"commit", b.commit}, {"latency", b.latency}} {
 			if !strings.Contains(only, part.name) {
 				continue
 			}

@@ -69,13 +69,13 @@ type job struct {
 	ended                       chan error // the result of Wait, once
 }
 
-func (j *job) start() error {
+func (j *job) start(flags ...string) error {
 	out, err := os.OpenFile(j.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	j.cmd = exec.Command(j.bin, "run", j.file, "--brokers", strings.Join(j.addrs, ","))
+	j.cmd = exec.Command(j.bin, append([]string{"run", j.file, "--brokers", strings.Join(j.addrs, ",")}, flags...)...)
 	j.cmd.Stdout, j.cmd.Stderr = out, out
 	if err := j.cmd.Start(); err != nil {
 		return err
