@@ -47,7 +47,7 @@ func schemaCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use: "schema [pipeline]", Short: "Print the JSON Schema of pipeline files",
-		Long:    "Prints the JSON Schema that editors use for completion and hover help, made from the same table as the parser.",
+		Long:    "Prints the JSON Schema that editors use for completion and hover help,\nmade from the same table as the parser.",
 		Example: "  kstream schema --out pipeline.schema.json", Args: cobra.MaximumNArgs(1),
 		ValidArgs: []string{"pipeline"},
 		RunE: func(cmd *cobra.Command, args []string) error {

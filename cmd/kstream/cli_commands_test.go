@@ -72,7 +72,7 @@ func allCommands(c *cobra.Command) []*cobra.Command {
 }
 
 // TestEveryCommandIsExplained demands a summary and an example of every command,
-// and a meaning of every flag.
+// the meaning of its exit codes and of every flag, in lines that fit a terminal.
 func TestEveryCommandIsExplained(t *testing.T) {
 	for _, c := range allCommands(rootCommand()) {
 		if c.Short == "" || c.Example == "" {
@@ -80,6 +80,14 @@ func TestEveryCommandIsExplained(t *testing.T) {
 		}
 		if !strings.Contains(c.Example, "kstream "+strings.TrimPrefix(c.CommandPath(), "kstream ")) && c.HasParent() {
 			t.Errorf("%s: the example does not use it: %q", c.CommandPath(), c.Example)
+		}
+		if !strings.Contains(c.Long, "Exit codes: 0 ") {
+			t.Errorf("%s does not say what its exit codes mean: %q", c.CommandPath(), c.Long)
+		}
+		for line := range strings.Lines(c.Long) {
+			if n := len([]rune(line)); n > 91 {
+				t.Errorf("%s: a line of its help has %d characters", c.CommandPath(), n)
+			}
 		}
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Usage == "" {
@@ -92,36 +100,33 @@ func TestEveryCommandIsExplained(t *testing.T) {
 // TestFlags demands exactly the promised commands and flags.
 func TestFlags(t *testing.T) {
 	resolve := []string{"env-file", "no-env", "set"}
-	run := append([]string{"brokers", "embedded", "embedded-dir", "parallelism", "until", "drain", "max-records",
-		"stdout", "from", "offsets", "yes", "reset", "accept"}, resolve...)
+	start := append([]string{"brokers", "embedded", "embedded-dir", "parallelism", "until", "drain", "max-records",
+		"stdout", "from", "offsets", "reset", "accept", "yes"}, resolve...)
+	save := append([]string{"to", "brokers"}, resolve...)
 	want := map[string][]string{
-		"run":        run,
-		"restore":    slices.Clone(run),
-		"plan":       append([]string{"accept", "brokers", "exit-code", "from", "reset"}, resolve...),
-		"savepoint":  append([]string{"brokers", "to"}, resolve...),
-		"ps":         {"watch"},
-		"status":     {"operators", "watch"},
-		"stop":       {"drain", "now", "savepoint", "wait", "yes"},
-		"checkpoint": nil,
-		"restart":    nil,
-		"rescale":    {"wait"},
-		"explain":    nil,
-		"nexmark":    nil,
-		"validate":   append([]string{"connect"}, resolve...),
-		"graph":      append([]string{"physical"}, resolve...),
-		"config":     append([]string{"defaults"}, resolve...),
-		"schema":     {"out"},
-		"version":    nil,
+		"run": start, "restore": start,
+		"plan":     append([]string{"from", "accept", "reset", "exit-code", "brokers"}, resolve...),
+		"validate": append([]string{"connect"}, resolve...),
+		"graph":    append([]string{"physical"}, resolve...),
+		"config":   append([]string{"defaults"}, resolve...),
+		"schema":   {"out"}, "version": nil, "explain": nil,
+		"expr": {"record", "in", "format", "schema", "key", "ts"},
+		"ps":   {"watch"}, "status": {"operators", "watch"}, "stop": {"savepoint", "drain", "now", "wait", "yes"},
+		"restart": nil, "rescale": {"wait"}, "checkpoint": nil, "checkpoint ls": nil, "checkpoint now": nil,
+		"savepoint": save, "savepoint create": save, "savepoint ls": nil, "savepoint show": nil, "savepoint verify": nil,
+		"savepoint rm": {"yes"}, "nexmark": nil,
+		"nexmark generate": {"auction-proportion", "base-time", "bid-proportion", "brokers", "count", "escapes", "from", "out-of-order",
+			"pace", "partitions", "person-proportion", "rate", "seed", "set", "topic"},
 	}
 	got := map[string]bool{}
-	for _, c := range rootCommand().Commands() {
-		got[c.Name()] = true
+	for _, c := range allCommands(rootCommand())[1:] {
+		path := strings.TrimPrefix(c.CommandPath(), "kstream ")
+		got[path] = true
 		var flags []string
 		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
 		slices.Sort(flags)
-		slices.Sort(want[c.Name()])
-		if !slices.Equal(flags, want[c.Name()]) {
-			t.Errorf("%s has the flags %q, want %q", c.Name(), flags, want[c.Name()])
+		if promised := slices.Sorted(slices.Values(want[path])); !slices.Equal(flags, promised) {
+			t.Errorf("%s has the flags %q, want %q", path, flags, promised)
 		}
 	}
 	if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, slices.Sorted(maps.Keys(want))) {

@@ -12,7 +12,7 @@ func graphCommand() *cobra.Command {
 	var physical bool
 	cmd := &cobra.Command{
 		Use: "graph FILE", Short: "Draw a pipeline",
-		Long:    "Draws the streams of a pipeline, or with --physical what runs: chains, exchanges, state and internal topics.\n-o is ascii (default), mermaid or dot.",
+		Long:    "Draws the streams of a pipeline, or with --physical what runs:\nchains, exchanges, state and internal topics. -o is ascii (default), mermaid or dot.",
 		Example: "  kstream graph pipeline.yaml\n  kstream graph pipeline.yaml -o mermaid\n  kstream graph pipeline.yaml --physical",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -87,6 +87,7 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
 	root.AddCommand(nexmarkCommand())
 	root.AddCommand(explainCommand(), exprCommand())
+	documentExits(root)
 	return root
 }
 

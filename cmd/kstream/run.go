@@ -100,7 +100,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.offsets, "offsets", "", "what a savepoint's offsets mean on another cluster: same (copies with equal offsets) or timestamp")
 	fl.BoolVarP(&f.yes, "yes", "y", false, "with --from PATH: replace the history the job has")
 	fl.StringArrayVar(&f.reset, "reset", nil, "uid of a source that starts anew, or of a step that starts empty")
-	fl.StringSliceVar(&f.accept, "accept", nil, "what may be lost or change: dropped-state, kafka-loss, new-state, renamed-job")
+	fl.StringSliceVar(&f.accept, "accept", nil, "what may be lost or change: dropped-state, kafka-loss, new-state, rekeyed, renamed-job")
 }
 
 // check refuses what the flags cannot mean.

@@ -18,7 +18,7 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "validate FILE…",
 		Short:   "Check pipeline files; all errors are reported",
-		Long:    "Checks YAML, fields, references, types, expressions and state ids without a cluster.\nWith --connect the cluster is asked too: topics, partitions and limits. - reads standard input.",
+		Long:    "Checks YAML, fields, references, types, expressions and state ids without a\ncluster. With --connect the cluster is asked too: topics, partitions and limits.\n- reads standard input.",
 		Example: "  kstream validate pipeline.yaml\n  kstream validate *.yaml -o json\n  kstream validate pipeline.yaml --connect",
 		Args:    cobra.MinimumNArgs(1), ValidArgsFunction: pipelineFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
