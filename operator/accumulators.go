@@ -89,6 +89,7 @@ type accumulators struct {
 	evals   []func(*expr.Env) record.Value // the arguments of all calls
 	args    []record.Value
 	results []record.Value // Env.Acc
+	reduced *reduce        // of a reduce step
 	at      place
 	saved   []byte // the main entry before the record
 
@@ -151,6 +152,7 @@ func (c *Chain) newAccumulators(b *base, panes bool) (*accumulators, error) {
 	}
 	if r := b.node.Aggregate.Reduce; r != nil {
 		acc, size := layout.newReduce(r, c.Slots)
+		a.reduced = acc
 		a.calls = append(a.calls, call{acc: acc, off: a.size, end: a.size + size, arguments: len(r.Fields)})
 		a.size += size
 		for _, f := range r.Fields {
@@ -337,6 +339,9 @@ func (a *accumulators) finish(own *record.Row) (bad *RecordError, err error) {
 			return &RecordError{Code: codeEval, Message: string(value)}, nil
 		}
 		return nil, a.wrap("state", first)
+	}
+	if a.reduced != nil {
+		a.reduced.putResult(own.Slots)
 	}
 	a.expr.Acc = a.results
 	for i := range a.node.Aggregate.Outputs {

@@ -201,3 +201,10 @@ func (a *reduce) result() (record.Value, error) {
 	a.any = false
 	return record.Null, nil
 }
+
+// putResult puts the fields into another register file.
+func (a *reduce) putResult(slots []record.Value) {
+	for _, f := range a.fields {
+		slots[f.slot] = a.slots[f.slot]
+	}
+}

@@ -147,7 +147,9 @@ func (s *sessions) process(row *record.Row) error {
 	}
 	s.partsOf(&cur, lo, hi)
 	same := hi == lo+1 && s.list[lo].Start == cur.Start && s.list[lo].End == cur.End
-	if s.update && !same {
+	// A result that others take back is deleted as a whole.
+	replaces := s.update && (!same || s.node.Aggregate.Retract)
+	if replaces {
 		if err := s.retract(record.OpDelete, lo, hi, row); err != nil {
 			return err
 		}
@@ -157,13 +159,13 @@ func (s *sessions) process(row *record.Row) error {
 		return err
 	}
 	if main == nil { // skipped: what was deleted is right again
-		if s.update && !same {
+		if replaces {
 			return s.retract(record.OpInsert, lo, hi, row)
 		}
 		return nil
 	}
 	op := record.OpInsert
-	if same && s.list[lo].Shown {
+	if same && s.list[lo].Shown && !replaces {
 		op = record.OpUpdate
 	}
 	if cur.Shown = s.update && cur.End <= s.watermark; cur.Shown {

@@ -39,6 +39,7 @@ type topN struct {
 	wanted    []record.Value // the order of the row that is processed
 	ranked    bool           // rows are known by their rank
 	own       record.Row
+	was       record.Row // of the rank at hand, before the list changed
 	watermark record.Timestamp
 	ends      []record.Timestamp // of the windows with a list, ascending
 	key       []byte
@@ -51,7 +52,7 @@ func (c *Chain) newTopN(b *base) (*topN, error) {
 	t := &topN{
 		base: b, rows: topRows{spec: spec}, watermark: record.MinTimestamp,
 		ranked: !spec.Ties && (spec.Rank >= 0 || spec.N == 1), own: record.Row{Slots: c.Slots},
-		wanted: make([]record.Value, len(spec.Order)),
+		was: record.Row{Slots: c.Before}, wanted: make([]record.Value, len(spec.Order)),
 	}
 	for _, o := range spec.Order {
 		t.order = append(t.order, o.Program.Eval)
@@ -163,7 +164,16 @@ func (t *topN) passMoved(row *record.Row, kept topList, at, before int) error {
 		if rank > before {
 			op = record.OpInsert
 		}
-		if err := t.pass(row, kept[i], op, rank); err != nil {
+		t.own.Before = nil
+		if op == record.OpUpdate && t.node.TopN.Retract {
+			if err := t.fill(&t.was, row, t.old[before-rank], rank); err != nil {
+				return err
+			}
+			t.was.Op, t.own.Before = op, &t.was
+		}
+		err := t.pass(row, kept[i], op, rank)
+		t.own.Before = nil
+		if err != nil {
 			return err
 		}
 	}
@@ -212,27 +222,36 @@ func (t *topN) passChanges(row *record.Row, dropped, kept topList, at int) error
 // processed, nil when the watermark fires.
 func (t *topN) pass(row *record.Row, kept []byte, op record.Op, rank int) error {
 	t.own.Op = op
-	if row != nil {
-		t.own.Key, t.own.KeyBytes, t.own.Group = row.Key, row.KeyBytes, row.Group
-		t.own.Window = row.Window
-	}
-	if err := t.rows.decode(&t.own, kept, t.expr.Arena); err != nil {
-		return t.wrap("read state", err)
+	if err := t.fill(&t.own, row, kept, rank); err != nil {
+		return err
 	}
 	if op == record.OpDelete && row != nil {
 		t.own.Time = max(t.own.Time, row.Time)
 	}
-	if slot := t.node.TopN.Rank; slot >= 0 {
-		t.own.Slots[slot] = record.Int(int64(rank))
-	}
-	if row != nil && !t.node.TopN.Key {
-		key, _, err := codec.DecodeKey(row.KeyBytes)
-		if err != nil {
-			return t.wrap("decode key", err)
-		}
-		t.own.Key = key
-	}
 	return t.emitOwn(&t.own, row)
+}
+
+// fill makes a row of what is kept.
+func (t *topN) fill(own, row *record.Row, kept []byte, rank int) error {
+	if row != nil {
+		own.Key, own.KeyBytes, own.Group = row.Key, row.KeyBytes, row.Group
+		own.Window = row.Window
+	}
+	if err := t.rows.decode(own, kept, t.expr.Arena); err != nil {
+		return t.wrap("read state", err)
+	}
+	if slot := t.node.TopN.Rank; slot >= 0 {
+		own.Slots[slot] = record.Int(int64(rank))
+	}
+	if row == nil || t.node.TopN.Key {
+		return nil
+	}
+	key, _, err := codec.DecodeKey(row.KeyBytes)
+	if err != nil {
+		return t.wrap("decode key", err)
+	}
+	own.Key = key
+	return nil
 }
 
 // closed reports whether the results of a window have all come.

@@ -33,6 +33,12 @@ type windowed struct {
 	panes     []record.Timestamp // live ones, ascending
 	lastPane  record.Timestamp   // where the last row fell that was not late
 	keys      keyList
+
+	// What windows gave before a row corrects them, if that is asked for.
+	images  images
+	was     record.Row
+	formers []byte
+	ends    []int // of each window, in formers; an empty one gave nothing
 }
 
 // keyList holds the keys of a pane while they are merged with other panes.
@@ -61,6 +67,7 @@ func (c *Chain) newWindowed(b *base) (*windowed, error) {
 		w.calendar = window.NewCalendar(spec.Zone, spec.Size)
 	}
 	w.reach(record.MinTimestamp)
+	w.images, w.was.Slots = newImages(resultColumns(b.node.Aggregate)), c.Before
 	if b.node.Aggregate.Emit == "update" {
 		w.trigger = window.AtEnd
 	}
@@ -128,6 +135,11 @@ func (w *windowed) process(row *record.Row) error {
 		}
 		pane = w.assign.Pane(t)
 	}
+	if behind && w.trigger == window.AtEnd && w.node.Aggregate.Retract {
+		if err := w.rememberResults(row, pane); err != nil {
+			return err
+		}
+	}
 	main, fresh, err := w.update(row, int64(pane))
 	if main == nil || err != nil {
 		return err
@@ -167,10 +179,12 @@ func tooLate(b *base, late []step, row *record.Row) error {
 // correct gives new results of the key for the windows of a late row that have
 // ended and are not closed.
 func (w *windowed) correct(row *record.Row, pane record.Timestamp, fresh bool) error {
+	i := -1
 	for start := w.assign.First(pane); start <= w.assign.Last(pane) && w.assign.Ended(start, w.ended); start += w.assign.Slide() {
 		if w.assign.Closed(start, w.closed) {
 			continue
 		}
+		i++
 		n, err := w.gather(w.panesOf(start), row.Group, row.KeyBytes)
 		if err != nil {
 			return w.stateError(row, err)
@@ -180,6 +194,11 @@ func (w *windowed) correct(row *record.Row, pane record.Timestamp, fresh bool) e
 		w.own.Op = record.OpUpdate
 		if fresh && n == 1 {
 			w.own.Op = record.OpInsert
+		}
+		if w.node.Aggregate.Retract {
+			if err := w.former(i, row); err != nil {
+				return err
+			}
 		}
 		if err := w.result(start, row.Group, row.KeyBytes, row); err != nil {
 			return err
@@ -221,6 +240,9 @@ func (w *windowed) result(start record.Timestamp, g record.KeyGroup, key []byte,
 	w.own.Time, w.own.Group = w.own.Window.End-1, g
 	if _, err := w.decodeKey(&w.own, key); err != nil {
 		return err
+	}
+	if w.own.Before != nil {
+		return w.replace(row)
 	}
 	return w.pass(&w.own, row)
 }

@@ -30,9 +30,6 @@ type changes struct {
 	// an update.
 	deletes bool
 	demand  func()
-	// forward: what the rows were before is not known, whatever is demanded.
-	forward bool
-	maker   string // dedup or top_n; "" is an aggregate
 }
 
 func (ch *changes) clone() *changes {
@@ -226,7 +223,7 @@ func aggregateChanges(s *StreamSpec, st *StepSpec, node *Node, in *layout) *chan
 		ch.keyIdentity(in.key, names)
 	}
 	if node.Window != nil {
-		ch.forward, ch.deletes = true, node.Window.Session != nil
+		ch.deletes = node.Window.Session != nil
 		ch.copies["$window.start"] = []int{len(ch.identity)}
 		ch.copies["$window.end"] = []int{len(ch.identity)}
 		ch.identity = append(ch.identity, "the window")
@@ -290,7 +287,6 @@ func together(name string, senders []*layout) *changes {
 	}
 	for _, ch := range all[1:] {
 		out.deletes = out.deletes || ch.deletes
-		out.forward = out.forward || ch.forward
 		out.stableKey = out.stableKey && ch.stableKey
 		out.opaque = out.opaque || ch.opaque || len(ch.identity) != len(out.identity)
 		for path, parts := range out.copies {
@@ -309,18 +305,6 @@ func (c *compiler) needsFinal(cur *cursor, st *StepSpec) {
 		c.problem(st.At, "misplaced-step", st.Path,
 			fmt.Sprintf("%s needs final records, %s is a changelog", st.Op, ch.stream),
 			strings.Replace(ch.remedy, "window", st.Op, 1))
-	}
-}
-
-// needsBefore demands the rows as they were before an update.
-func (c *compiler) needsBefore(ch *changes, at Span, path string) {
-	ch.demand()
-	if ch.forward {
-		what, hint := "the corrected results of a window", "let the aggregate of "+ch.stream+" emit append"
-		if ch.maker != "" {
-			what, hint = "the rows of "+ch.maker, "put this in front of the "+ch.maker+", or into another pipeline that reads its topic"
-		}
-		c.problem(at, "reserved", path, "taking back "+what+" is not built yet", hint)
 	}
 }
 
@@ -406,7 +390,7 @@ func (c *compiler) sinkChanges(enc *Encode, s *SinkSpec, l *layout, path string)
 	}
 	if !stable || s.Partition.Kind == "by" || s.Holes != nil {
 		enc.Moves = true
-		c.needsBefore(ch, at, path+"/key")
+		ch.demand()
 	}
 }
 

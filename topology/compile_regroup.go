@@ -129,7 +129,6 @@ func (c *compiler) dedup(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 		keep = func(name string, slot int) { node.Dedup.Columns = kept(node.Dedup.Columns, name, slot) }
 		next = watched(next, keep)
 		next.changes = c.groupChanges(s, st, d.By, r)
-		next.changes.forward = false
 		next.changes.demand = func() { node.Dedup.Retract = true }
 	}
 	next.origin, next.original, next.headers, next.raw = false, false, false, false
@@ -146,8 +145,7 @@ func (c *compiler) dedup(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 // identifies them.
 func (c *compiler) groupChanges(s *StreamSpec, st *StepSpec, by *Keys, r *regrouped) *changes {
 	ch := &changes{
-		stream: s.Name, remedy: "do without the window", maker: st.Op,
-		copies: map[string][]int{}, demand: func() {}, forward: true,
+		stream: s.Name, remedy: "do without the window", copies: map[string][]int{}, demand: func() {},
 	}
 	exprs := []NamedExpr{}
 	switch {
@@ -187,7 +185,7 @@ func (c *compiler) topChanges(s *StreamSpec, st *StepSpec, r *regrouped) *change
 	switch {
 	case t.Ties || t.RankAs == "" && t.N > 1:
 		// Every change is a delete and an insert of whole rows.
-		ch.opaque, ch.deletes, ch.stableKey, ch.forward = true, true, false, false
+		ch.opaque, ch.deletes, ch.stableKey = true, true, false
 	case t.RankAs != "":
 		ch.copies[t.RankAs] = []int{len(ch.identity)}
 		ch.identity = append(ch.identity, quote(t.RankAs))
@@ -247,6 +245,7 @@ func (c *compiler) topN(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	var ch *changes
 	if top.Emit == "update" {
 		ch = c.topChanges(s, st, r)
+		ch.demand = func() { top.Retract = true }
 	}
 	c.topLayout(cur, r, in, out, ch)
 }

@@ -23,7 +23,7 @@ func (c *compiler) split(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	}
 	cur.attach(&node)
 	if ch := cur.layout.changes; ch != nil {
-		c.needsBefore(ch, st.At, st.Path)
+		ch.demand()
 		cur.layout.changes = ch.withDeletes()
 	}
 	node.Routes = make([][]*Node, len(node.Split.Names))

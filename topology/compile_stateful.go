@@ -71,7 +71,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	}
 	node.Aggregate = &Aggregate{Emit: emit, Changing: in.changes != nil}
 	if in.changes != nil {
-		c.needsBefore(in.changes, st.At, st.Path)
+		in.changes.demand()
 	}
 	var out *layout
 	if st.Reduce != nil {

@@ -285,6 +285,9 @@ type TopN struct {
 	HasSpan  bool  // rows have a $window
 	Lateness int64 // milliseconds a window stays open behind its end
 	Emit     string
+	// Changing: the input is a changelog; lists keep every row. Retract: an
+	// operator behind needs the rows as they were before an update.
+	Changing, Retract bool
 }
 
 // Order is one term of an order.
