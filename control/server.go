@@ -24,6 +24,8 @@ type Job struct {
 	Stop       func(context.Context, StopRequest) (*Savepoint, error)
 	Restart    func(context.Context) error
 	Rescale    func(context.Context, int) error
+	State      func(context.Context) (*StateList, error)
+	StateRows  func(context.Context, StateQuery) (*StateRows, error)
 }
 
 // maxBody is the most a request may have to say.
@@ -153,6 +155,7 @@ func (s *Server) routes() http.Handler {
 	handle(mux, "POST /v1/rescale", func(ctx context.Context, r RescaleRequest) (any, error) {
 		return Done{head("Done")}, s.job.Rescale(ctx, r.Parallelism)
 	})
+	s.stateRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, NewError(2, fmt.Sprintf("there is no %s %.100s in this version of the API", r.Method, r.URL.Path), ""))
 	})

@@ -89,37 +89,54 @@ func TakeOffline(ctx context.Context, o *Offline) (*savepoint.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.newest(ctx)
-	if err != nil {
-		return nil, err
+	settled := func(r *checkpoint.Record) error {
+		if len(r.Handles) > 0 {
+			return refuse(6, "start the pipeline once, and stop it with --savepoint",
+				"checkpoint %d has %d prepared pieces of sinks that may not be committed yet", r.Epoch, len(r.Handles))
+		}
+		return nil
 	}
-	if len(r.Handles) > 0 {
-		return nil, refuse(6, "start the pipeline once, and stop it with --savepoint",
-			"checkpoint %d has %d prepared pieces of sinks that may not be committed yet", r.Epoch, len(r.Handles))
+	var m *savepoint.Manifest
+	err = o.replay(ctx, settled, func(db *state.DB, r *checkpoint.Record) error {
+		m, err = o.write(ctx, db, r, broker.ClusterID)
+		return err
+	})
+	return m, err
+}
+
+// replay reads the state of the newest checkpoint that check accepts into the
+// store, and calls fn with it.
+func (o *Offline) replay(ctx context.Context, check func(*checkpoint.Record) error, fn func(*state.DB, *checkpoint.Record) error) error {
+	r, err := o.newest(ctx)
+	if err == nil {
+		err = check(r)
+	}
+	if err != nil {
+		return err
 	}
 	db, err := state.Open(state.Options{FS: o.FS, Dir: o.Dir, Memory: 256 << 20})
 	if err != nil {
-		return nil, storeFailure(err)
+		return storeFailure(err)
 	}
 	defer db.Close()
 	from := make([]record.Offset, len(r.Changelog.Ends))
 	for range offlineTries {
 		if err := o.read(ctx, db, r, from); err != nil {
-			return nil, err
+			return err
 		}
 		again, err := o.newest(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if again.Epoch == r.Epoch && again.Owner == r.Owner {
-			return o.write(ctx, db, r, broker.ClusterID)
+			return fn(db, r)
 		}
 		if again.Changelog.TopicID != r.Changelog.TopicID {
-			return nil, refuse(6, "try again", "the pipeline was restored from a savepoint meanwhile")
+			return refuse(6, "try again", "the pipeline was restored from a savepoint meanwhile")
 		}
 		from, r = r.Changelog.Ends, again
 	}
-	return nil, refuse(8, "stop the pipeline first, or ask it for the savepoint",
+	return refuse(8, "stop the pipeline first, or ask it",
 		"the pipeline commits checkpoints faster than its changelog can be read")
 }
 

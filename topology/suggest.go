@@ -129,3 +129,6 @@ func distance(a, b string, limit int) int {
 	}
 	return last[len(y)]
 }
+
+// Nearest is the word among valid that may have been meant, "" if there is none.
+func Nearest(word string, valid []string) string { return suggest(word, valid) }

@@ -56,7 +56,7 @@ func serveControl(plan *topology.Plan, path string, job *runtime.Job, log *slog.
 
 // controlled is what the control API offers of a job.
 func controlled(plan *topology.Plan, path string, job *runtime.Job) control.Job {
-	return control.Job{
+	c := control.Job{
 		Status:  func() *control.JobStatus { return statusOf(plan, path, job) },
 		History: func() *control.CheckpointList { return historyOf(job) },
 		Checkpoint: func(ctx context.Context) (*control.Checkpoint, error) {
@@ -94,6 +94,8 @@ func controlled(plan *topology.Plan, path string, job *runtime.Job) control.Job 
 			return controlError(job.Rescale(ctx, n))
 		},
 	}
+	controlledState(job, &c)
+	return c
 }
 
 // savepointPlace is where a savepoint goes; to is set when its checkpoint is known.

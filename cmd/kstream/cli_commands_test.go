@@ -103,6 +103,7 @@ func TestFlags(t *testing.T) {
 	start := append([]string{"brokers", "embedded", "embedded-dir", "parallelism", "until", "drain", "max-records",
 		"stdout", "from", "offsets", "reset", "accept", "yes"}, resolve...)
 	save := append([]string{"to", "brokers"}, resolve...)
+	look := append([]string{"brokers", "savepoint", "pipeline"}, resolve...)
 	want := map[string][]string{
 		"run": start, "restore": start,
 		"plan":     append([]string{"from", "accept", "reset", "exit-code", "brokers"}, resolve...),
@@ -115,6 +116,10 @@ func TestFlags(t *testing.T) {
 		"restart": nil, "rescale": {"wait"}, "checkpoint": nil, "checkpoint ls": nil, "checkpoint now": nil,
 		"savepoint": save, "savepoint create": save, "savepoint ls": nil, "savepoint show": nil, "savepoint verify": nil,
 		"savepoint rm": {"yes"}, "nexmark": nil,
+		"state": nil, "state ls": look, "state get": append([]string{"window"}, look...),
+		"state scan":   append([]string{"limit", "prefix", "where", "window"}, look...),
+		"state export": append([]string{"format", "pipeline"}, resolve...),
+		"state diff":   append([]string{"exit-code", "pipeline", "uid"}, resolve...),
 		"nexmark generate": {"auction-proportion", "base-time", "bid-proportion", "brokers", "count", "escapes", "from", "out-of-order",
 			"pace", "partitions", "person-proportion", "rate", "seed", "set", "topic"},
 	}

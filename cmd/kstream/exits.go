@@ -46,6 +46,10 @@ func exitsOf(path string) []int {
 		return []int{exitDone, exitFailed, exitUsage, exitEnvironment, exitMissing, exitTimeout}
 	case "savepoint", "savepoint create":
 		return []int{exitDone, exitFailed, exitUsage, exitInvalid, exitEnvironment, exitState, exitMissing, exitTimeout}
+	case "state ls", "state get", "state scan":
+		return []int{exitDone, exitFailed, exitUsage, exitInvalid, exitEnvironment, exitState, exitMissing, exitTimeout}
+	case "state export":
+		return []int{exitDone, exitUsage, exitInvalid, exitEnvironment, exitState, exitMissing}
 	case "savepoint show", "savepoint verify", "savepoint rm":
 		return []int{exitDone, exitUsage, exitEnvironment, exitState, exitMissing}
 	case "ps", "schema", "savepoint ls":

@@ -85,8 +85,11 @@ func (a *asker) find(ctx context.Context, name string) (*control.Client, *contro
 			return nil, nil, askError(err)
 		}
 	}
-	return nil, nil, &exitError{code: exitMissing, text: "no job named " + name + " runs here", hint: "kstream ps lists them; --api names one elsewhere"}
+	return nil, nil, &exitError{code: exitMissing, text: "no job named " + name + " runs here", hint: noJobHint}
 }
+
+// noJobHint stands behind a name that no running job has.
+const noJobHint = "kstream ps lists them; --api names one elsewhere"
 
 // addresses are where a job of that name may answer.
 func (a *asker) addresses(name string) ([]string, error) {

@@ -84,7 +84,7 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 	root.PersistentFlags().Duration("timeout", 30*time.Second, "longest wait for an answer of a job; 0 is no limit")
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
-		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand())
+		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand(), stateCommand())
 	root.AddCommand(nexmarkCommand())
 	root.AddCommand(explainCommand(), exprCommand())
 	documentExits(root)
