@@ -43,7 +43,7 @@ type Change struct {
 	Old     string // uid in the checkpoint, if it was moved
 	Text    string
 	Verdict Verdict
-	Needs   string // Asked: what --accept must name
+	Needs   string // Asked: what --accept must name; with commas, if it is more than one
 	Hint    string
 	Warning bool // results before and after differ
 	// Convert says that the stored entries have to be written anew.
@@ -93,11 +93,21 @@ func Compare(old, now Fingerprint, in Intent) []Change {
 		}
 	}
 	for i := range changes {
-		if ch := &changes[i]; ch.Verdict == Asked && slices.Contains(in.Accept, ch.Needs) {
+		if ch := &changes[i]; ch.Verdict == Asked && in.accepts(ch.Needs) {
 			ch.Verdict = Accepted
 		}
 	}
 	return changes
+}
+
+// accepts says that all that is needed was accepted.
+func (in *Intent) accepts(needs string) bool {
+	for need := range strings.SplitSeq(needs, ",") {
+		if !slices.Contains(in.Accept, need) {
+			return false
+		}
+	}
+	return true
 }
 
 type comparison struct {
@@ -219,7 +229,8 @@ func orNone(text string) string {
 	return text
 }
 
-// note adds a change to those of a step; the strictest verdict counts.
+// note adds a change to those of a step; the strictest verdict counts, and one
+// word is not taken for another.
 func (ch *Change) note(text string, v Verdict, needs string) {
 	if ch.Mark == MarkSame {
 		ch.Text = text
@@ -227,8 +238,11 @@ func (ch *Change) note(text string, v Verdict, needs string) {
 		ch.Text += "; " + text
 	}
 	ch.Mark = MarkChanged
-	if v > ch.Verdict {
+	switch {
+	case v > ch.Verdict:
 		ch.Verdict, ch.Needs = v, needs
+	case v == Asked && !slices.Contains(strings.Split(ch.Needs, ","), needs):
+		ch.Needs += "," + needs
 	}
 }
 

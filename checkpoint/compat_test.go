@@ -81,6 +81,11 @@ func TestCompare(t *testing.T) {
 		"step gone": {old: []NodePrint{base}, now: nil, want: "- s/aggregate its state would be lost [--accept dropped-state]"},
 		"key changed": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) { n.Key = "lower(user)" })},
 			want: "~ s/aggregate key user -> lower(user) [--accept rekeyed]"},
+		"key changed and output added": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) {
+			n.Key = "lower(user)"
+			n.Parts = append(n.Parts, PartPrint{Name: "users", Text: "count_distinct(id string)"})
+		})}, in: Intent{Accept: []string{"new-state"}},
+			want: "~ s/aggregate + users: count_distinct(id string); key user -> lower(user) [--accept new-state,rekeyed] (convert)"},
 		"key type changed": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) { n.KeyType = "int" })},
 			want: "! s/aggregate key type string -> int [refused] {give the step a new name (state starts empty) or pass --reset s/aggregate}"},
 		"window changed": {old: []NodePrint{base}, now: []NodePrint{withNode(base, func(n *NodePrint) { n.Window = "tumbling 5m" })},

@@ -21,6 +21,7 @@ const (
 	inStep       = 50   // milliseconds of event time
 	inBase       = 1e12 // event time of the first record
 	windowSize   = 1000 // milliseconds
+	sessionGap   = 200  // milliseconds: four records of a key, of one partition each, and a pause
 	closing      = 1e6  // how far ahead of it all the last records are
 
 	// backlog is so much per partition that a life begins with channels and

@@ -77,7 +77,7 @@ func newTopics(t *testing.T, b *broker.Broker) *job {
 	}
 	t.Cleanup(adm.Close)
 	j := &job{t: t, b: b, adm: adm, dir: t.TempDir(), spec: verify.Job{
-		Addrs: b.Addrs, Name: name, WindowSize: windowSize,
+		Addrs: b.Addrs, Name: name, WindowSize: windowSize, Gap: sessionGap, Sessions: name + "-sessions", Table: name + "-table",
 		In: name + "-in", Copy: name + "-copy", Counts: name + "-counts", Windows: name + "-windows", Dead: name + "-dead", DeadNode: "checked/filter",
 	}}
 	j.state = filepath.Join(j.dir, "state")
@@ -85,12 +85,13 @@ func newTopics(t *testing.T, b *broker.Broker) *job {
 	// retention would delete them while the test runs.
 	keep := "-1"
 	configs := map[string]*string{"retention.ms": &keep}
-	for topic, partitions := range map[string]int32{j.spec.In: inPartitions, j.spec.Copy: inPartitions, j.spec.Counts: 3, j.spec.Windows: 2, j.spec.Dead: 2} {
+	for topic, partitions := range map[string]int32{j.spec.In: inPartitions, j.spec.Copy: inPartitions, j.spec.Counts: 3, j.spec.Windows: 2,
+		j.spec.Sessions: 2, j.spec.Table: 3, j.spec.Dead: 2} {
 		if _, err := adm.CreateTopic(t.Context(), partitions, 1, configs, topic); err != nil {
 			t.Fatalf("create topic %s: %v", topic, err)
 		}
 	}
-	j.known(j.spec.In, j.spec.Copy, j.spec.Counts, j.spec.Windows, j.spec.Dead)
+	j.known(j.spec.In, j.spec.Copy, j.spec.Counts, j.spec.Windows, j.spec.Sessions, j.spec.Table, j.spec.Dead)
 	j.in = newInput(t, b.Addrs, j.spec.In)
 	return j
 }

@@ -160,3 +160,43 @@ func TestRestoreWithOtherKeyGroups(t *testing.T) {
 		j.finish(again)
 	})
 }
+
+// chaosSavepoints is how many savepoints TestChaosSavepoint restores on a broker.
+func chaosSavepoints(name string) int {
+	if name == broker.Kfaked {
+		return 10
+	}
+	return 3
+}
+
+// TestChaosSavepoint stops the job with a savepoint at random moments, and goes
+// on from it with other tasks and other key groups; some of the lives are killed
+// before they are stopped. The outputs must be those of one uninterrupted run.
+func TestChaosSavepoint(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+		t.Logf("repeat with -seed %d", s)
+		random := rand.New(rand.NewPCG(s, 2))
+		j := newJob(t, b)
+		j.in.feed(t)
+		p := j.start()
+		for range chaosSavepoints(b.Name) {
+			j.advance(p, 1+random.Int64N(2))
+			time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
+			path := j.stopWithSavepoint(p)
+			groups := 1 + random.IntN(16)
+			set := []string{"--set", "max_parallelism=" + strconv.Itoa(groups), "--parallelism", strconv.Itoa(1 + random.IntN(min(groups, 4)))}
+			p = j.startOn(j.state, nil, append([]string{"--from", path, "-y"}, set...)...)
+			if random.IntN(3) == 0 {
+				j.advance(p, 1)
+				p.kill()
+				p = j.startOn(j.state, nil, set...)
+			}
+		}
+		j.advance(p, 2)
+		j.finish(p)
+	})
+}

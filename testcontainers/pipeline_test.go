@@ -6,7 +6,8 @@ import "strings"
 // shows loss, doubling and order per partition; the running counts show state
 // that is one record off; the windows show event time across restarts; the dead
 // letters, of every seventh record and written behind an exchange, show that
-// errors are results like any other.
+// errors are results like any other; the sessions are state that merges; the
+// table is a topic of rows that come, change and go.
 const chaosYAML = `version: 1
 name: NAME
 parallelism: 2
@@ -41,6 +42,26 @@ streams:
           start: $window.start
           n: count()
           total: sum(n)
+  sessions:
+    from: in
+    steps:
+      - key_by: k
+      - window: {session: {gap: 200ms}}
+      - aggregate:
+          k: $key
+          start: $window.start
+          end: $window.end
+          n: count()
+          total: sum(n)
+  table:
+    from: in
+    steps:
+      - key_by: k
+      - aggregate:
+          k: $key
+          n: count()
+          total: sum(n)
+      - filter: n % 4 != 0
   checked:
     from: in
     steps:
@@ -61,6 +82,14 @@ sinks:
   windows:
     from: windows
     topic: NAME-windows
+  sessions:
+    from: sessions
+    topic: NAME-sessions
+  table:
+    from: table
+    topic: NAME-table
+    key: k
+    mode: upsert
   files:
     from: in
     file: {path: FILES/copy.jsonl.gz, compression: gzip}

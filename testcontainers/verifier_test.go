@@ -75,6 +75,7 @@ func (e *bare) failed(partition int, offset int64) {
 // compute fills write, record after record in the order of a single reader.
 func (e *bare) compute() {
 	n, total, panes := map[string]int64{}, map[string]int64{}, map[string]map[int64]verify.Value{}
+	sessions := map[string]verify.Value{}
 	for i := range e.in[0] {
 		for p := range e.in {
 			v := e.in[p][i].Value
@@ -86,6 +87,8 @@ func (e *bare) compute() {
 			n[v.K]++
 			total[v.K] += v.N
 			e.emit(e.spec.Counts, len(v.K)%3, v.K, map[string]any{"k": v.K, "n": n[v.K], "total": total[v.K]})
+			e.row(v.K, n[v.K], total[v.K])
+			e.session(sessions, v)
 			start := int64(v.TS) / windowSize * windowSize
 			if panes[v.K] == nil {
 				panes[v.K] = map[int64]verify.Value{}
@@ -95,6 +98,11 @@ func (e *bare) compute() {
 			panes[v.K][start] = w
 		}
 	}
+	for k, s := range sessions {
+		if k != "last" {
+			e.ended(k, s)
+		}
+	}
 	for k, windows := range panes {
 		for start := int64(inBase); start < inBase+60*inStep; start += windowSize {
 			if w, ok := windows[start]; ok {
@@ -102,6 +110,33 @@ func (e *bare) compute() {
 			}
 		}
 	}
+}
+
+// row writes a row of the table, or its end.
+func (e *bare) row(k string, n, total int64) {
+	e.emit(e.spec.Table, len(k)%3, k, map[string]any{"k": k, "n": n, "total": total})
+	if n%verify.GoneEvery == 0 {
+		e.write[len(e.write)-1].Value = nil
+	}
+}
+
+// session adds a record to the session of its key and writes the one that ended.
+// Partitions are read in turn, so times do not go back.
+func (e *bare) session(open map[string]verify.Value, v verify.Value) {
+	s, ok := open[v.K]
+	if ok && v.TS > s.End {
+		e.ended(v.K, s)
+		ok = false
+	}
+	if !ok {
+		s = verify.Value{Start: v.TS}
+	}
+	s.N, s.Total, s.End = s.N+1, s.Total+v.N, v.TS+sessionGap
+	open[v.K] = s
+}
+
+func (e *bare) ended(k string, s verify.Value) {
+	e.emit(e.spec.Sessions, len(k)%2, k, map[string]any{"k": k, "start": int64(s.Start), "end": int64(s.End), "n": s.N, "total": s.Total})
 }
 
 // positions commits the group's offsets with the mark of an epoch.

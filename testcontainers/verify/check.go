@@ -9,6 +9,7 @@ import (
 // Compared counts what a verdict rests on.
 type Compared struct {
 	Inputs, Records, Partitions, Keys, Windows, Dead int
+	Sessions, Deletes                                int // deletes of the table
 	Files                                            int
 	Aborted                                          int // records of attempts that did not count
 }
@@ -38,16 +39,18 @@ func Check(h History) (Compared, []string) {
 	checkCopy(v, h.In, h.Copy)
 	checkCounts(v, h.In, h.Counts)
 	checkWindows(v, h)
+	checkSessions(v, h)
+	checkTable(v, h.In, h.Table)
 	checkDead(v, h)
 	if h.HasFiles {
 		checkFiles(v, h.In, h.Files)
 	}
 	v.compared.Inputs = h.In.Len()
-	v.compared.Records = h.Copy.Len() + h.Counts.Len() + h.Windows.Len() + h.Dead.Len()
+	v.compared.Records = h.Copy.Len() + h.Counts.Len() + h.Windows.Len() + h.Sessions.Len() + h.Table.Len() + h.Dead.Len()
 	c := v.compared
 	if c.Inputs == 0 || c.Records == 0 || c.Partitions == 0 || c.Keys == 0 || c.Windows == 0 || c.Dead == 0 ||
-		h.HasFiles && c.Files == 0 {
-		v.bad("the verifier compared nothing of something: %+v", c)
+		c.Sessions == 0 || c.Deletes == 0 || h.HasFiles && c.Files == 0 {
+		v.problems = append([]string{fmt.Sprintf("the verifier compared nothing of something: %+v", c)}, v.problems...)
 	}
 	if v.more > 0 {
 		v.problems = append(v.problems, fmt.Sprintf("and %d more", v.more))

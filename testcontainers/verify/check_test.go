@@ -13,13 +13,14 @@ const (
 	partitions   = 3
 	perPartition = 40
 	size         = 1000
+	gap          = 150
 )
 
 // right makes a history without a fault: three input partitions whose keys mix,
 // the outputs as a correct run may write them.
 func right() History {
 	h := History{In: make(Log, partitions), Copy: make(Log, partitions), Counts: make(Log, 2), Windows: make(Log, 2), Dead: make(Log, 2), WindowSize: size,
-		Input: "in", DeadNode: "s/x", HasFiles: true}
+		Sessions: make(Log, 2), Table: make(Log, 2), Gap: gap, Input: "in", DeadNode: "s/x", HasFiles: true}
 	n, total, panes := map[string]int64{}, map[string]int64{}, map[pane]Value{}
 	for i := range perPartition {
 		for p := range partitions {
@@ -36,6 +37,7 @@ func right() History {
 			total[k] += v.N
 			at := n[k] * 3
 			h.Counts[home(k)] = append(h.Counts[home(k)], Rec{Offset: at, Key: k, Value: Value{K: k, N: n[k], Total: total[k]}})
+			h.tableRow(Rec{Offset: at, Key: k, Value: Value{K: k, N: n[k], Total: total[k]}})
 			w := panes[pane{k, int64(v.TS) / size * size}]
 			w.N, w.Total = w.N+1, w.Total+v.N
 			panes[pane{k, int64(v.TS) / size * size}] = w
@@ -48,7 +50,43 @@ func right() History {
 			h.Windows[home(k)] = append(h.Windows[home(k)], Rec{Offset: start, Key: k, Value: Value{K: k, Start: Millis(start), N: w.N, Total: w.Total}})
 		}
 	}
+	for i := range 4 {
+		h.sessionsOf(fmt.Sprintf("k%d", i))
+	}
 	return h
+}
+
+// tableRow adds a row of the table, or its end.
+func (h *History) tableRow(r Rec) {
+	if r.Value.N%GoneEvery == 0 {
+		r.Value, r.Gone = Value{}, true
+	}
+	h.Table[home(r.Key)] = append(h.Table[home(r.Key)], r)
+}
+
+// sessionsOf adds the sessions of a key that are over. Keys go round every 400 ms
+// and meet for 200 ms, partition after partition.
+func (h *History) sessionsOf(k string) {
+	var s Value
+	for i := range perPartition {
+		for p := range partitions {
+			v := h.In[p][i].Value
+			if v.K != k {
+				continue
+			}
+			if s.N > 0 && v.TS > s.End {
+				h.Sessions[home(k)] = append(h.Sessions[home(k)], Rec{Offset: int64(s.Start), Key: k, Value: s})
+				s = Value{}
+			}
+			if s.N == 0 {
+				s = Value{K: k, Start: v.TS}
+			}
+			s.N, s.Total, s.End = s.N+1, s.Total+v.N, v.TS+gap
+		}
+	}
+	if reached := Millis((perPartition - 1) * 100); s.N > 0 && s.End < reached {
+		h.Sessions[home(k)] = append(h.Sessions[home(k)], Rec{Offset: int64(s.Start), Key: k, Value: s})
+	}
 }
 
 // file adds a line to the file of a subtask and an epoch.
@@ -69,7 +107,8 @@ func TestRightHistoryPasses(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("a right history was refused: %s", strings.Join(problems, "\n"))
 	}
-	want := Compared{Inputs: 120, Records: 120 + 120 + 12 + 17, Partitions: 3, Keys: 4, Windows: 12, Dead: 17, Files: 8}
+	want := Compared{Inputs: 120, Records: 120 + 120 + 12 + 38 + 120 + 17, Partitions: 3, Keys: 4, Windows: 12, Dead: 17,
+		Sessions: 38, Deletes: 28, Files: 8}
 	if compared != want {
 		t.Errorf("compared %+v, want %+v", compared, want)
 	}
@@ -134,6 +173,40 @@ func TestWrongHistoriesAreCaught(t *testing.T) {
 		{"windows of a key swapped", "comes after a later one", func(h *History) {
 			h.Windows[0][0], h.Windows[0][2] = h.Windows[0][2], h.Windows[0][0]
 		}},
+		{"session lost", "is missing", func(h *History) { h.Sessions[0] = h.Sessions[0][1:] }},
+		{"session doubled", "there twice", func(h *History) { h.Sessions[0] = append(h.Sessions[0], h.Sessions[0][5]) }},
+		{"session with another count", "is count 2 sum", func(h *History) { h.Sessions[0][3].Value.N = 2 }},
+		{"session cut in two", "has no input that begins it", func(h *History) { h.Sessions[1][2].Value.Start += 100 }},
+		{"session with another end", "ends at", func(h *History) { h.Sessions[1][2].Value.End++ }},
+		{"session too early", "is not over", func(h *History) {
+			r := h.In[2][perPartition-1]
+			h.Sessions[0] = append(h.Sessions[0], Rec{Key: r.Key, Value: Value{K: r.Value.K, Start: r.Value.TS, N: 1}})
+		}},
+		{"sessions of a key swapped", "comes after a later one", func(h *History) {
+			h.Sessions[0][1], h.Sessions[0][2] = h.Sessions[0][2], h.Sessions[0][1]
+		}},
+		{"no sessions", "compared nothing", func(h *History) { h.Sessions = nil }},
+		{"row lost", "table: key k0", func(h *History) { h.Table[0] = slices.Delete(h.Table[0], 4, 5) }},
+		{"row doubled", "table: key k0", func(h *History) { h.Table[0] = slices.Insert(h.Table[0], 4, h.Table[0][0]) }},
+		{"row after its end", "table: key k0 is a row", func(h *History) { breakRow(h, true, Rec{Key: "k0", Value: Value{K: "k0", N: 4}}) }},
+		{"row that ended too early", "table: key k0 ends", func(h *History) { breakRow(h, false, Rec{Key: "k0", Gone: true}) }},
+		{"row with a sum that no record explains", "grows by", func(h *History) {
+			for i := range h.Table[0] {
+				if h.Table[0][i].Value.N == 2 {
+					h.Table[0][i].Value.Total += 1000
+				}
+			}
+		}},
+		{"row in another partition", "is in the partitions", func(h *History) { h.Table[1] = append(h.Table[1], h.Table[0][0]) }},
+		{"last row lost", "lacks 1 results", func(h *History) { h.Table[0] = h.Table[0][:len(h.Table[0])-1] }},
+		{"last sum wrong", "in the end", func(h *History) {
+			for i := range h.Table[0] {
+				if r := &h.Table[0][i]; r.Value.N >= 29 {
+					r.Value.Total += 1000
+				}
+			}
+		}},
+		{"no table", "compared nothing", func(h *History) { h.Table = nil }},
 		{"dead letter lost", "is missing", func(h *History) { h.Dead[0] = h.Dead[0][1:] }},
 		{"dead letter doubled", "there twice", func(h *History) { h.Dead[0] = append(h.Dead[0], h.Dead[0][0]) }},
 		{"dead letter of a good record", "has no input that fails", func(h *History) { h.Dead[0][1].Error = "s/x eval-failed in/0/0" }},
@@ -176,6 +249,16 @@ func TestWrongHistoriesAreCaught(t *testing.T) {
 				t.Errorf("the fault was not named %q:\n%s", c.want, text)
 			}
 		})
+	}
+}
+
+// breakRow puts a record in the place of the first of k0 that is an end, or none.
+func breakRow(h *History, gone bool, r Rec) {
+	for i := range h.Table[0] {
+		if h.Table[0][i].Key == "k0" && h.Table[0][i].Gone == gone {
+			h.Table[0][i] = r
+			return
+		}
 	}
 }
 

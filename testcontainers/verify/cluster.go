@@ -179,7 +179,7 @@ func openNow(ctx context.Context, adm *kadm.Client, j Job, topics []string) ([]s
 // aborted counts the output records only uncommitted readers see: the proof that
 // the run made attempts which had to be taken back.
 func aborted(ctx context.Context, adm *kadm.Client, j Job, h History) (int, error) {
-	n := -h.Copy.Len() - h.Counts.Len() - h.Windows.Len() - h.Dead.Len()
+	n := -h.Copy.Len() - h.Counts.Len() - h.Windows.Len() - h.Sessions.Len() - h.Table.Len() - h.Dead.Len()
 	for _, t := range j.outputs() {
 		log, err := readTopic(ctx, adm, j.Addrs, t, kgo.ReadUncommitted())
 		if err != nil {

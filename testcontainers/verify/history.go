@@ -28,13 +28,16 @@ type Job struct {
 	Addrs                     []string
 	Name                      string // of the pipeline
 	In, Copy, Counts, Windows string // topics
+	Sessions, Table           string
 	Dead, DeadNode            string // of dead letters, and the node that writes them
-	WindowSize                int64  // milliseconds
+	WindowSize, Gap           int64  // milliseconds; Gap is that of the sessions
 	Files                     string // directory of the file sink, "" if the pipeline has none
 }
 
 // outputs are the topics a run writes for its readers.
-func (j Job) outputs() []string { return []string{j.Copy, j.Counts, j.Windows, j.Dead} }
+func (j Job) outputs() []string {
+	return []string{j.Copy, j.Counts, j.Windows, j.Sessions, j.Table, j.Dead}
+}
 
 // Rec is one record as read. The fields of the value are those of all topics
 // together; each topic has some of them.
@@ -42,11 +45,13 @@ type Rec struct {
 	Offset int64
 	Key    string
 	Value  Value
+	Gone   bool   // there is no value: a delete of a table
 	Error  string // of a dead letter: "node code topic/partition/offset"
 }
 
 // Value is the JSON of a record: {id, k, n, ts} of input and copy, {k, n, total}
-// of the counts, {k, start, n, total} of the windows.
+// of the counts and the table, {k, start, n, total} of the windows, and of the sessions
+// with their end.
 type Value struct {
 	ID    string `json:"id"`
 	K     string `json:"k"`
@@ -54,6 +59,7 @@ type Value struct {
 	TS    Millis `json:"ts"`
 	Total int64  `json:"total"`
 	Start Millis `json:"start"`
+	End   Millis `json:"end"`
 }
 
 // Millis is a time that JSON holds as epoch milliseconds or as RFC 3339 text.
@@ -89,7 +95,8 @@ func (l Log) Len() int {
 // History is everything a committed reader sees of a run.
 type History struct {
 	In, Copy, Counts, Windows, Dead Log
-	WindowSize                      int64
+	Sessions, Table                 Log
+	WindowSize, Gap                 int64
 	Input, DeadNode                 string // as dead letters name them
 	HasFiles                        bool
 	Files                           []File
@@ -97,7 +104,7 @@ type History struct {
 
 // Read reads all topics of the job as committed.
 func Read(ctx context.Context, j Job) (History, error) {
-	h := History{WindowSize: j.WindowSize, Input: j.In, DeadNode: j.DeadNode}
+	h := History{WindowSize: j.WindowSize, Gap: j.Gap, Input: j.In, DeadNode: j.DeadNode}
 	adm, err := admin(j.Addrs)
 	if err != nil {
 		return h, err
@@ -106,7 +113,8 @@ func Read(ctx context.Context, j Job) (History, error) {
 	for _, t := range []struct {
 		topic string
 		to    *Log
-	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows}, {j.Dead, &h.Dead}} {
+	}{{j.In, &h.In}, {j.Copy, &h.Copy}, {j.Counts, &h.Counts}, {j.Windows, &h.Windows},
+		{j.Sessions, &h.Sessions}, {j.Table, &h.Table}, {j.Dead, &h.Dead}} {
 		if *t.to, err = readTopic(ctx, adm, j.Addrs, t.topic, kgo.ReadCommitted()); err != nil {
 			return h, fmt.Errorf("read topic %s: %w", t.topic, err)
 		}
@@ -159,8 +167,8 @@ func readTopic(ctx context.Context, adm *kadm.Client, addrs []string, topic stri
 			if r.Offset >= ends[r.Partition] || r.Attrs.IsControl() {
 				return
 			}
-			rec := Rec{Offset: r.Offset, Key: string(r.Key), Error: errorOf(r)}
-			if err := json.Unmarshal(r.Value, &rec.Value); err != nil {
+			rec, err := recOf(r)
+			if err != nil {
 				bad = errors.Join(bad, fmt.Errorf("partition %d offset %d: %q: %w", r.Partition, r.Offset, r.Value, err))
 			}
 			log[r.Partition] = append(log[r.Partition], rec)
@@ -170,6 +178,16 @@ func readTopic(ctx context.Context, adm *kadm.Client, addrs []string, topic stri
 		}
 	}
 	return log, nil
+}
+
+// recOf reads a record. One without a value is a delete; the checks of the other
+// topics miss its value.
+func recOf(r *kgo.Record) (Rec, error) {
+	rec := Rec{Offset: r.Offset, Key: string(r.Key), Error: errorOf(r), Gone: r.Value == nil}
+	if rec.Gone {
+		return rec, nil
+	}
+	return rec, json.Unmarshal(r.Value, &rec.Value)
 }
 
 // errorOf is what the headers of a dead letter say.

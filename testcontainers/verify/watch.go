@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -48,8 +47,8 @@ func (w *Watcher) read(ctx context.Context) {
 }
 
 func (w *Watcher) note(r *kgo.Record) {
-	rec := Rec{Offset: r.Offset, Key: string(r.Key), Error: errorOf(r)}
-	if err := json.Unmarshal(r.Value, &rec.Value); err != nil {
+	rec, err := recOf(r)
+	if err != nil {
 		w.problems = append(w.problems, fmt.Sprintf("watch: %s/%d offset %d: %v", r.Topic, r.Partition, r.Offset, err))
 	}
 	if w.seen[r.Topic] == nil {
