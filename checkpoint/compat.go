@@ -148,6 +148,10 @@ func (c *comparison) ends(old, now []EndPrint) []Change {
 		case !ok && len(old) == 0:
 		case !ok:
 			changes = append(changes, Change{Mark: MarkNew, UID: e.UID, Text: "new"})
+		case e.Source && len(topicsLost(was.Text, e.Text)) > 0 && !c.in.Reset[e.UID]:
+			lost := strings.Join(topicsLost(was.Text, e.Text), ", ")
+			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: was.Text + " -> " + e.Text + ": the positions of " + lost + " would be lost",
+				Verdict: Asked, Needs: AcceptDroppedState})
 		case was.Text != e.Text:
 			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: was.Text + " -> " + e.Text})
 		case was.Hash != e.Hash:
@@ -167,6 +171,21 @@ func (c *comparison) ends(old, now []EndPrint) []Change {
 		changes = append(changes, ch)
 	}
 	return changes
+}
+
+// topicsLost are the topics of a source that it does not read any more.
+func topicsLost(old, now string) (lost []string) {
+	before, ok := strings.CutPrefix(old, "topic ")
+	if !ok {
+		return nil
+	}
+	after := strings.Split(strings.TrimPrefix(now, "topic "), ", ")
+	for topic := range strings.SplitSeq(before, ", ") {
+		if !slices.Contains(after, topic) {
+			lost = append(lost, topic)
+		}
+	}
+	return lost
 }
 
 func (c *comparison) added(n NodePrint) Change {
@@ -216,7 +235,11 @@ func (c *comparison) node(old, now NodePrint) Change {
 		ch.note(fmt.Sprintf("state_ttl %s -> %s, for what is written from now on", orNone(old.TTL), orNone(now.TTL)), Accepted, "")
 	}
 	if old.Before != now.Before {
-		ch.note("what comes before it changed: results before and after differ", Accepted, "")
+		what := "what comes before it changed"
+		if now.Operator != "aggregate" {
+			what = "it or what comes before it changed"
+		}
+		ch.note(what+": results before and after differ", Accepted, "")
 		ch.Warning = true
 	}
 	return ch

@@ -100,6 +100,13 @@ func TestCompare(t *testing.T) {
 			want: "! max_parallelism 32 -> 48 [refused] {take a savepoint and restore it, or set it back}\n= s/aggregate aggregate"},
 		"max_parallelism from a savepoint": {old: []NodePrint{base}, now: []NodePrint{base}, groups: 48, in: Intent{Restored: true},
 			want: "~ max_parallelism 32 -> 48: the state is hashed anew (convert)\n= s/aggregate aggregate"},
+		"topics of a source": {
+			oldEnds: []EndPrint{{UID: "source:a", Text: "topic a, b", Source: true}, {UID: "source:b", Text: "topic b", Source: true}, {UID: "source:c", Text: "topic c", Source: true}},
+			nowEnds: []EndPrint{{UID: "source:a", Text: "topic b, d", Source: true}, {UID: "source:b", Text: "topic b, c", Source: true}, {UID: "source:c", Text: "topic d", Source: true}},
+			in:      Intent{Reset: map[string]bool{"source:c": true}},
+			want: "~ source:a topic a, b -> topic b, d: the positions of a would be lost [--accept dropped-state]\n" +
+				"~ source:b topic b -> topic b, c\n~ source:c topic c -> topic d",
+		},
 		"sources and sinks": {
 			oldEnds: []EndPrint{{UID: "source:a", Text: "topic a", Source: true}, {UID: "source:b", Text: "topic b", Source: true}, {UID: "sink:x", Text: "topic x"}, {UID: "sink:y", Text: "topic y"}},
 			nowEnds: []EndPrint{{UID: "source:a", Text: "topic a", Source: true}, {UID: "source:c", Text: "topic c", Source: true}, {UID: "sink:x", Text: "topic xx"}},

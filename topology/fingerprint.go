@@ -35,7 +35,11 @@ func (c *compiler) describeState() {
 				continue
 			}
 			n.State.Key = c.keyText(s, i)
-			n.State.Before = digest(c.beforeText(s, i, map[string]bool{}))
+			before := c.beforeText(s, i, map[string]bool{})
+			if n.Aggregate == nil { // what the step itself says is not compared part by part
+				before += c.textAt("/" + st.Path + "/" + st.Op)
+			}
+			n.State.Before = digest(before)
 			if a := n.Aggregate; a != nil {
 				n.State.describe(n)
 			}
