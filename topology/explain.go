@@ -39,7 +39,12 @@ func Pages() []Page {
 
 // Find gives the pages a word stands for: those of this topic, or of topics that
 // end in it. If there is none, near are topics that may have been meant.
+//
+// Kafka's way of writing, UNREACHABLE, is how messages of its errors name a code.
 func Find(word string) (found []Page, near []string) {
+	if word == strings.ToUpper(word) {
+		word = strings.ReplaceAll(strings.ToLower(word), "_", "-")
+	}
 	all := Pages()
 	var topics, lasts []string
 	for _, p := range all {

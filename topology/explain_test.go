@@ -33,6 +33,16 @@ func TestCodePages(t *testing.T) {
 	}
 }
 
+// TestCodesOfRunningJobs: what the command line answers with has a page too.
+func TestCodesOfRunningJobs(t *testing.T) {
+	for _, code := range []string{"decode-failed", "eval-failed", "check-failed", "encode-failed", "too-large", "unknown-topic", "unreachable",
+		"unauthorized", "state-incompatible", "state-missing", "kafka-loss", "guarantee", "version", "missing-ttl"} {
+		if found, _ := Find(code); len(found) != 1 || found[0].Kind != "code" || len(found[0].Text) < 80 || found[0].Wrong != "" {
+			t.Errorf("%s: %+v", code, found)
+		}
+	}
+}
+
 func checkCodePage(t *testing.T, p *Page) {
 	t.Helper()
 	if p.Wrong == "" {
@@ -86,6 +96,7 @@ func TestFind(t *testing.T) {
 		{"filter", "step.filter fn.filter", ""},
 		{"name", "pipeline.name step.name", ""},
 		{"fn.max_by", "aggregate.max_by", ""},
+		{"UNREACHABLE", "unreachable", ""},
 		{"windw", "", "step.window"},
 		{"groupBy", "", "step.key_by"},
 		{"unconsumed-outptu", "", "unconsumed-output"},
