@@ -328,9 +328,9 @@ type cluster struct {
 	cl   *kgo.Client
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	fake, err := kafka.StartFake()
+	fake, err := kafka.StartFake(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // saved is a job that ran, and the path of its savepoint.
@@ -112,4 +116,55 @@ func TestSavepointIsLeftAlone(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
+}
+
+// rowAt is a record of the input with a timestamp of its own.
+func rowAt(second int, value string) *kgo.Record {
+	return &kgo.Record{Topic: "in", Value: []byte(value), Timestamp: time.Unix(1_800_000_000+int64(second), 0)}
+}
+
+func (c *cluster) produce(records ...*kgo.Record) {
+	c.t.Helper()
+	if err := c.cl.ProduceSync(c.t.Context(), records...).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestMoveToAnotherCluster restores where the topics are copies with equal
+// offsets, and where only the times of the records are the same: there the last
+// record taken in is the first one read.
+func TestMoveToAnotherCluster(t *testing.T) {
+	u := newKafkaUser(t)
+	u.file("p.yaml", countsYAML)
+	topics := func(c *cluster) *cluster {
+		for _, topic := range []string{"in", "counts", "windows"} {
+			c.topic(topic, 1)
+		}
+		return c
+	}
+	rows := []*kgo.Record{rowAt(0, countRow("a", 1, 0)), rowAt(1, countRow("b", 2, 100)), rowAt(2, countRow("a", 3, 200)),
+		rowAt(3, countRow("a", 4, 1000)), rowAt(4, countRow("b", 5, 2000))}
+	topics(u.cluster).produce(rows...)
+	u.do(0, "run", "p.yaml", "--max-records", "5")
+	path := strings.TrimSpace(u.do(0, "savepoint", "p.yaml", "-o", "name").stdout.String())
+	copied := func(r *kgo.Record) *kgo.Record {
+		return &kgo.Record{Topic: r.Topic, Value: r.Value, Timestamp: r.Timestamp}
+	}
+	restore := []string{"restore", "p.yaml", "--from", path, "--set", "state.dir=elsewhere"}
+
+	same := topics(newCluster(t, kfake.ClusterID("same")))
+	for _, r := range rows {
+		same.produce(copied(r))
+	}
+	same.produce(rowAt(5, countRow("b", 6, 3000)))
+	u.cluster = same
+	u.do(exitState, append(restore, "--brokers", same.addr)...).says("the savepoint is of the cluster", "this is same", "--offsets same", "--offsets timestamp")
+	u.do(0, append(restore, "--brokers", same.addr, "--offsets", "same", "--max-records", "1")...)
+	u.awaits("counts", `{"k":"b","n":3,"total":13}`)
+
+	shifted := topics(newCluster(t, kfake.ClusterID("shifted")))
+	shifted.produce(rowAt(-9, countRow("z", 9, 0)), copied(rows[4]), rowAt(5, countRow("b", 6, 3000)))
+	u.cluster = shifted
+	u.do(0, append(restore, "--brokers", shifted.addr, "--set", "state.dir=third", "--offsets", "timestamp", "--max-records", "2")...)
+	u.awaits("counts", `{"k":"b","n":3,"total":12}`, `{"k":"b","n":4,"total":18}`)
 }
