@@ -3,12 +3,14 @@ package operator
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"kstream/codec"
 	"kstream/expr"
 	"kstream/record"
 	"kstream/state"
+	"kstream/topology"
 )
 
 // topN keeps the first rows of every group, in an order.
@@ -29,6 +31,9 @@ import (
 //	the time as varint, start and end of the row's window as varints if rows
 //	have one, codec.AppendValue of each column
 //
+// Of append streams a list has no more rows than are passed on; of changelogs it
+// has all rows.
+//
 // The last row comes first because it is what a row is compared with: one that
 // does not get into a full list costs one read and no write.
 type topN struct {
@@ -39,7 +44,8 @@ type topN struct {
 	wanted    []record.Value // the order of the row that is processed
 	ranked    bool           // rows are known by their rank
 	own       record.Row
-	was       record.Row // of the rank at hand, before the list changed
+	all       topology.TopN // of a changelog: without an end
+	was       record.Row    // of the rank at hand, before the list changed
 	watermark record.Timestamp
 	ends      []record.Timestamp // of the windows with a list, ascending
 	key       []byte
@@ -57,6 +63,8 @@ func (c *Chain) newTopN(b *base) (*topN, error) {
 	for _, o := range spec.Order {
 		t.order = append(t.order, o.Program.Eval)
 	}
+	t.all = *spec
+	t.all.N = math.MaxInt
 	var err error
 	if t.table, err = b.env.Table(b.node.UID); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
@@ -76,6 +84,9 @@ func (c *Chain) newTopN(b *base) (*topN, error) {
 
 func (t *topN) process(row *record.Row) error {
 	t.stats.In++
+	if t.node.TopN.Changing {
+		return t.processChange(row)
+	}
 	for i, eval := range t.order {
 		t.wanted[i] = eval(t.expr)
 	}
@@ -291,6 +302,13 @@ func (t *topN) fire(g record.KeyGroup, key, value []byte) error {
 	k, rest, err := codec.DecodeKey(key)
 	if err != nil {
 		return t.wrap("decode key", err)
+	}
+	if t.node.TopN.Changing {
+		hidden, err := t.rows.hidden(t.now)
+		if err != nil {
+			return t.wrap("read state", err)
+		}
+		t.now = t.now[hidden:]
 	}
 	t.own.Key, t.own.KeyBytes, t.own.Group = k, key[:len(key)-len(rest)], g
 	for i := len(t.now) - 1; i >= 0; i-- {

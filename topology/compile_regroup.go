@@ -34,6 +34,8 @@ type regrouped struct {
 func (c *compiler) regroup(cur *cursor, s *StreamSpec, st *StepSpec, by *Keys, one bool) (*regrouped, bool) {
 	key := cur.layout.key
 	if by == nil && !one || by.isKey() {
+		c.settle(cur, s)
+		key = cur.layout.key
 		if !key.keyed || key.moved {
 			*cur = *c.exchange(ExchangeHash, s.Name, []*cursor{cur}, nil)
 			cur.use(cur.layout)
@@ -223,6 +225,9 @@ func (c *compiler) topN(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	if top.Emit == "" {
 		top.Emit = map[bool]string{true: "append", false: "update"}[t.Window]
 	}
+	if top.Changing = in.changes != nil; top.Changing {
+		in.changes.demand()
+	}
 	node.Kind, node.TopN = NodeTopN, top
 	out := c.topColumns(top, in)
 	if r.save != nil {
@@ -246,6 +251,7 @@ func (c *compiler) topN(cur *cursor, s *StreamSpec, st *StepSpec, node Node) {
 	if top.Emit == "update" {
 		ch = c.topChanges(s, st, r)
 		ch.demand = func() { top.Retract = true }
+		ch.deletes = ch.deletes || top.Changing
 	}
 	c.topLayout(cur, r, in, out, ch)
 }
@@ -332,6 +338,9 @@ func (t *TopN) fingerText(by record.Type) string {
 	}
 	if t.Window {
 		b.WriteString(" window")
+	}
+	if t.Changing {
+		b.WriteString(" changelog")
 	}
 	for _, c := range t.Columns {
 		fmt.Fprintf(&b, " %s:%s", c.Name, nullable(c.Type))

@@ -93,7 +93,7 @@ func (c *compiler) aggregate(cur *cursor, s *StreamSpec, st, window *StepSpec, n
 	next.key.read = func() {}
 	next.origin, next.headers, next.errors = false, false, nil
 	next.window, next.lateness = window != nil, 0
-	if node.Window != nil && emit == "append" {
+	if node.Window != nil {
 		next.lateness = node.Window.AllowedLateness
 	}
 	next.op, next.changes = emit == "update", nil

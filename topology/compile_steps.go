@@ -25,9 +25,6 @@ func (c *compiler) stream(s *StreamSpec) {
 		if st.Reduce != nil && window == nil || st.Dedup != nil || st.Times != nil {
 			c.needsFinal(cur, st)
 		}
-		if ch := cur.layout.changes; ch != nil && st.TopN != nil {
-			c.problem(st.At, "reserved", st.Path, "top_n over a changelog is not built yet", strings.Replace(ch.remedy, "window", st.Op, 1))
-		}
 		c.step(cur, s, st, window)
 		c.changed(cur, changes, st)
 		window = nil
