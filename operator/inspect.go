@@ -67,6 +67,7 @@ type Inspector struct {
 	count *counted
 	top   *topN
 	ups   *upsert
+	held  *coalesce
 }
 
 // ErrStateDamaged says that entries are not those of the operator.
@@ -102,8 +103,13 @@ func NewInspector(plan *topology.Plan, uid string, o InspectOptions) (x *Inspect
 		x.top = s
 	case *upsert:
 		x.ups = s
+	case *coalesce:
+		x.held = s
+	case *dedup:
+	default:
+		return nil, fmt.Errorf("bug: %s has state that nobody can show", uid)
 	}
-	x.Windowed = node.Window != nil || node.TopN != nil && node.TopN.Window
+	x.Windowed = node.Window != nil || node.TopN != nil && node.TopN.Window || node.Coalesce != nil && node.Coalesce.Window
 	x.ValueType = x.valueType()
 	return x, nil
 }
@@ -181,6 +187,13 @@ func (x *Inspector) valueType() record.Type {
 			row.Fields = append(row.Fields, record.Field{Name: columnName(c.Name), Type: c.Type})
 		}
 		add("rows", record.ListOf(row))
+	case n.Coalesce != nil:
+		row := record.TypeOf(record.TypeObject)
+		for _, c := range n.Coalesce.Columns {
+			row.Fields = append(row.Fields, record.Field{Name: columnName(c.Name), Type: record.Any})
+		}
+		add("op", record.TypeOf(record.TypeString))
+		add("row", row)
 	case n.Input != nil:
 		for _, name := range n.Input.Names {
 			add(columnName(name), record.Any)
@@ -210,7 +223,7 @@ func (x *Inspector) holds(ns int64) bool {
 		return ns != clockNamespace
 	case x.sess != nil:
 		return ns == sessionIndex
-	case x.count != nil, x.acc != nil, x.ups != nil:
+	case x.count != nil, x.acc != nil, x.ups != nil, x.held != nil:
 		return ns == 0
 	}
 	return true
@@ -223,7 +236,18 @@ func (x *Inspector) Main(ns int64, key []byte) bool {
 		return false
 	}
 	_, rest, err := codec.DecodeKey(key)
-	return err == nil && (len(rest) == 0 || x.top != nil && x.node.TopN.Window && len(rest) == 8)
+	return err == nil && len(rest) == x.behind()
+}
+
+// behind is how many bytes stand behind the encoded key of a main entry.
+func (x *Inspector) behind() int {
+	switch {
+	case x.top != nil && x.Windowed:
+		return 8 // start of the window, the end is the namespace
+	case x.held != nil && x.Windowed:
+		return 16
+	}
+	return 0
 }
 
 // Rows calls fn with the rows of a key group whose encoded key begins with prefix,
@@ -337,6 +361,8 @@ func (x *Inspector) entry(r *state.Reader, g record.KeyGroup, ns int64, key []by
 		return x.list(ns, key, value, only, fn)
 	case x.ups != nil:
 		return x.upserted(value, fn)
+	case x.held != nil:
+		return x.change(key, value, only, fn)
 	}
 	return x.remembered(value, fn)
 }

@@ -256,6 +256,40 @@ func (x *Inspector) upserted(b []byte, fn func(*StateRow) error) error {
 	return fn(&x.row)
 }
 
+// change is what emit_every holds of a row.
+func (x *Inspector) change(key, value []byte, only func(record.Window) bool, fn func(*StateRow) error) error {
+	if rest := key[len(x.row.KeyBytes):]; x.Windowed {
+		start, end := binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:])
+		x.row.Window, x.row.Windowed = record.Window{Start: record.Timestamp(start ^ 1<<63), End: record.Timestamp(end ^ 1<<63)}, true
+		if !only(x.row.Window) {
+			return nil
+		}
+	}
+	former, now, err := heldParts(value)
+	if err != nil {
+		return x.damaged("%v", err)
+	}
+	op := record.OpUpdate
+	switch flags := value[0]; {
+	case flags&heldIs == 0:
+		op = record.OpDelete
+		if flags&heldFormer != 0 {
+			now = former
+		}
+	case flags&heldWas == 0:
+		op = record.OpInsert
+	}
+	if err := x.held.images.read(&x.own, now); err != nil {
+		return x.damaged("%v", err)
+	}
+	o := &record.Object{}
+	for _, c := range x.node.Coalesce.Columns {
+		o.Names, o.Values = append(o.Names, columnName(c.Name)), append(o.Values, x.own.Slots[c.Slot])
+	}
+	x.row.Value = record.ObjectOf(&record.Object{Names: []string{"op", "row"}, Values: []record.Value{record.String(op.String()), record.ObjectOf(o)}})
+	return fn(&x.row)
+}
+
 // remembered is the time a dedup keeps of a key.
 func (x *Inspector) remembered(b []byte, fn func(*StateRow) error) error {
 	if len(b) != 8 {

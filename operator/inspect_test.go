@@ -336,3 +336,16 @@ func damage(r *rand.Rand, e *state.Entry) {
 	}
 	e.Key, e.Value = key, value
 }
+
+// TestInspectHidesWhatHasEnded: expired rows and forgotten times may still be
+// stored.
+func TestInspectHidesWhatHasEnded(t *testing.T) {
+	j := inspectedCase(t, "      - {aggregate: {n: count()}, state_ttl: 1h}")
+	j.clock = 3600049
+	j.shows("s/aggregate", `eu {"n":4} until 3600050`, `us {"n":1} until 3600050`)
+	j.clock = 3600050
+	j.shows("s/aggregate")
+	j = inspectedCase(t, "      - dedup: {by: id, within: 10ms}")
+	j.mark = 24 // the watermark of the look, of which the operator knows nothing yet
+	j.shows("s/dedup", `a {"time":"1970-01-01T00:00:00.016Z"}`, `c {"time":"1970-01-01T00:00:00.025Z"}`)
+}
