@@ -198,7 +198,7 @@ func (l *life) export(ctx context.Context, r *checkpoint.Record, dir func(checkp
 		content, err := savepointContent(l.job.plan.Spec, withoutHandles(r), l.broker.ClusterID, l.job.opts.Version)
 		var s SavepointResult
 		if err == nil {
-			s.Manifest, err = writeSavepoint(dir, r.Epoch, content, entriesOf(ctx, snapshot, r))
+			s.Manifest, err = l.writeSavepoint(dir, r.Epoch, content, entriesOf(ctx, snapshot, r))
 		}
 		s.Err = err
 		done(s)
@@ -212,12 +212,12 @@ func withoutHandles(r *checkpoint.Record) *checkpoint.Record {
 	return &c
 }
 
-func writeSavepoint(make func(checkpoint.Epoch) (savepoint.Directory, error), n checkpoint.Epoch, c *savepoint.Content, e savepoint.Entries) (*savepoint.Manifest, error) {
+func (l *life) writeSavepoint(make func(checkpoint.Epoch) (savepoint.Directory, error), n checkpoint.Epoch, c *savepoint.Content, e savepoint.Entries) (*savepoint.Manifest, error) {
 	dir, err := make(n)
 	if err != nil {
 		return nil, err
 	}
-	return savepoint.Write(dir, c, e)
+	return savepoint.Write(steppedDirectory{dir, l.fail}, c, e)
 }
 
 // StopWithSavepoint stops the job and writes a savepoint of its last checkpoint

@@ -3,8 +3,11 @@ package testcontainers
 import (
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +115,59 @@ func chaos(t *testing.T, b *broker.Broker, random *rand.Rand, kills int) {
 		t.Errorf("%d kills, and no attempt was ever taken back: they did not land in the work", kills)
 	}
 	t.Logf("%d kills: 0 lost, 0 duplicated, 0 reordered; %d records of attempts taken back", kills, d.Compared.Aborted)
+}
+
+// savepointPoints are the steps of writing a savepoint.
+func savepointPoints() []string {
+	return []string{"savepoint-file", "savepoint-manifest", "savepoint-named"}
+}
+
+// TestKillDuringSavepoint kills a job before and after each step of a savepoint
+// that it is asked for. Under its name there is nothing or a whole savepoint, and
+// the job goes on exactly.
+func TestKillDuringSavepoint(t *testing.T) {
+	for _, side := range []string{"before", "after"} {
+		for _, point := range savepointPoints() {
+			t.Run(side+"="+point, func(t *testing.T) {
+				t.Parallel()
+				each(t, outside(), broker.Capabilities{}, func(t *testing.T, b *broker.Broker) {
+					j := newJob(t, b)
+					j.in.feed(t)
+					first := j.start(failpoint + side + "=" + point + ":1")
+					j.advance(first, 2)
+					above := filepath.Join(j.dir, "savepoints")
+					path := filepath.Join(above, "s")
+					if out, err := exec.Command(brokers.kstream, "savepoint", j.spec.Name, "--to", path).CombinedOutput(); err == nil {
+						t.Fatalf("the savepoint was written before the job died:\n%s", out)
+					}
+					first.died()
+					j.leftOf(above, path, side+point == "aftersavepoint-named")
+					last := j.start()
+					j.advance(last, 2)
+					j.finish(last)
+				})
+			})
+		}
+	}
+}
+
+// leftOf demands that a savepoint that was interrupted is whole or not there, and
+// that nothing else is left than a directory with a temporary name.
+func (j *job) leftOf(above, path string, whole bool) {
+	j.t.Helper()
+	names, err := os.ReadDir(above)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	for _, name := range names {
+		if temp := strings.HasPrefix(name.Name(), ".s.tmp-"); temp == whole || !temp && name.Name() != "s" {
+			j.t.Errorf("the savepoint left %s", name.Name())
+		}
+	}
+	out, err := exec.Command(brokers.kstream, "savepoint", "verify", path).CombinedOutput()
+	if (err == nil) != whole {
+		j.t.Errorf("kstream savepoint verify: %v\n%s", err, out)
+	}
 }
 
 // restorePoints are the steps of a restore.
