@@ -42,6 +42,10 @@ func (j *Job) kafkaFailure(k *record.KafkaError) *checkpoint.Failure {
 	if f.Class == checkpoint.ClassRefuse && k.Grace > 0 && !j.persists(k) {
 		f.Class = checkpoint.ClassRestart
 	}
+	if k.Op == "Connect" && k.Code == "UNREACHABLE" {
+		f.Text = k.Detail
+		f.Hint = "is it running? kafka.brokers, KSTREAM_BROKERS or --brokers say where it is; --embedded needs none"
+	}
 	if k.Op == "Connect" && k.Code == "UNREACHABLE" && j.mine != nil {
 		// We were there before: the cluster is down, not the address wrong. Only
 		// the coordinator connects, so that mine may be read here.

@@ -46,6 +46,9 @@ type Options struct {
 	Drain       bool // with Until and MaxRecords: the final watermark first
 	Parallelism int  // of chains that do not say; at least 1
 
+	// Development says that the broker is in this process: nothing is said of how
+	// it could lose data.
+	Development bool
 	// Events is told of everything worth a line; nil is allowed. It must not block.
 	Events func(Event)
 	// Failpoint is called at every step; tests only.

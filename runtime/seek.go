@@ -46,7 +46,7 @@ func (l *life) replay(ctx context.Context) error {
 	took := j.clock().Sub(began)
 	j.metrics.restored(r.Records(), took)
 	if r.Records() > 0 {
-		j.log.Info("state restored", "records", r.Records(), "took", took)
+		j.log.Info("state restored", "records", r.Records(), "took", took.String())
 	}
 	l.applied.Store(meta.Epoch)
 	return nil

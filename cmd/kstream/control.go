@@ -56,7 +56,7 @@ not be resumed. --now takes no checkpoint.`,
 			}
 			return printStopped(args[0], format, wait, stopped)
 		})
-	cmd.Flags().StringVar(&savepoint, "savepoint", "", "write a savepoint, at a path or at the job's place")
+	cmd.Flags().StringVar(&savepoint, "savepoint", "", "write a savepoint: at the job's place, or with --savepoint=`PATH` there")
 	cmd.Flags().Lookup("savepoint").NoOptDefVal = defaultPlace
 	cmd.Flags().BoolVar(&drain, "drain", false, "all windows fire before the end")
 	cmd.Flags().BoolVar(&now, "now", false, "at once, without a checkpoint")
@@ -65,8 +65,9 @@ not be resumed. --now takes no checkpoint.`,
 	return cmd
 }
 
-// defaultPlace is --savepoint without a path.
-const defaultPlace = "\x00"
+// defaultPlace is --savepoint without a path; no path is written like this, and
+// the help shows it.
+const defaultPlace = "savepoints/..."
 
 func absolutePath(path string) (string, error) {
 	if path == "" || path == defaultPlace {

@@ -94,6 +94,9 @@ const noJobHint = "kstream ps lists them; --api names one elsewhere"
 // addresses are where a job of that name may answer.
 func (a *asker) addresses(name string) ([]string, error) {
 	if a.api != "" {
+		if !strings.Contains(a.api, "://") && !strings.HasPrefix(a.api, "unix:") {
+			return nil, &exitError{code: exitUsage, text: "--api " + a.api + " is no URL", hint: "write http://HOST:PORT or unix:PATH"}
+		}
 		return []string{a.api}, nil
 	}
 	files, err := announced()

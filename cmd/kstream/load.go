@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -58,7 +60,10 @@ func readPipeline(path string) ([]byte, error) {
 		return io.ReadAll(os.Stdin)
 	}
 	data, err := os.ReadFile(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &exitError{code: exitEnvironment, text: err.Error(), hint: "name a pipeline file, or - for standard input"}
+	case err != nil:
 		return nil, &exitError{code: exitEnvironment, text: err.Error()}
 	}
 	return data, nil

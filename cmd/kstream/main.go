@@ -43,7 +43,7 @@ func run(args []string) int {
 	defer startProfile()()
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	var exit *exitError
 	switch {
 	case err == nil:
@@ -58,8 +58,16 @@ func run(args []string) int {
 		return exit.code
 	}
 	fmt.Fprintln(os.Stderr, "kstream: "+err.Error())
-	fmt.Fprintln(os.Stderr, "  kstream help shows the commands")
+	fmt.Fprintln(os.Stderr, "  "+usageHint(cmd))
 	return exitUsage
+}
+
+// usageHint is how the command wants to be called.
+func usageHint(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return "kstream help shows the commands"
+	}
+	return fmt.Sprintf("usage: %s; %s -h says more", cmd.UseLine(), cmd.CommandPath())
 }
 
 func rootCommand() *cobra.Command {
@@ -85,10 +93,27 @@ process runs the job · 7 no such job, savepoint or key · 8 timed out
 	root.PersistentFlags().Bool("no-color", false, "plain text, also on a terminal")
 	root.AddCommand(runCommand(), validateCommand(), graphCommand(), schemaCommand(), configCommand(), versionCommand(),
 		savepointCommand(), restoreCommand(), planCommand(), psCommand(), statusCommand(), stopCommand(), checkpointCommand(), restartCommand(), rescaleCommand(), stateCommand())
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(nexmarkCommand())
 	root.AddCommand(explainCommand(), exprCommand())
 	documentExits(root)
 	return root
+}
+
+// helpCommand is cobra's, but a word that is no command is wrong usage.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		Example: "  kstream help run\n  kstream help checkpoint ls",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, _, err := c.Root().Find(args)
+			if err != nil {
+				return &exitError{code: exitUsage, text: fmt.Sprintf("there is no command %q", args[0]), hint: "kstream help shows the commands"}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 func jsonOutput(cmd *cobra.Command) (bool, error) {

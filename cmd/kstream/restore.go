@@ -33,6 +33,8 @@ happens before it, the old state is the truth.`,
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().Lookup("from").Usage = "the directory of a savepoint"
+	cmd.Flags().Lookup("yes").Usage = "replace the history the job has"
 	return cmd
 }
 

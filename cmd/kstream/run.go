@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -82,7 +84,13 @@ func (f *runFlags) start(cmd *cobra.Command, path string) (err error) {
 	}
 	f.quiet, _ = cmd.Flags().GetBool("quiet")
 	f.verbose, _ = cmd.Flags().GetCount("verbose")
-	return runPipeline(path, f)
+	err = runPipeline(path, f)
+	var exit *exitError
+	if f.asJSON && errors.As(err, &exit) && exit.text != "" { // it ended before there was a job to tell
+		json.NewEncoder(os.Stderr).Encode(map[string]any{"kind": "JobResult", "version": 1, "exit": exit.code, "text": exit.text, "hint": exit.hint})
+		return &exitError{code: exit.code}
+	}
+	return err
 }
 
 func (f *runFlags) register(cmd *cobra.Command) {
@@ -100,7 +108,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.offsets, "offsets", "", "what a savepoint's offsets mean on another cluster: same (copies with equal offsets) or timestamp")
 	fl.BoolVarP(&f.yes, "yes", "y", false, "with --from PATH: replace the history the job has")
 	fl.StringArrayVar(&f.reset, "reset", nil, "uid of a source that starts anew, or of a step that starts empty")
-	fl.StringSliceVar(&f.accept, "accept", nil, "what may be lost or change: dropped-state, kafka-loss, new-state, rekeyed, renamed-job")
+	fl.StringSliceVar(&f.accept, "accept", nil, "what may be lost or change: "+strings.Join(accepted[:], ", "))
 }
 
 // check refuses what the flags cannot mean.
@@ -303,8 +311,14 @@ func (e *environment) dry(plan *topology.Plan, config kafka.Config, log *slog.Lo
 	return nil
 }
 
+// unreachableHint is what may be wrong where no broker answers.
+const unreachableHint = "is it running? kafka.brokers, KSTREAM_BROKERS or --brokers say where it is; --embedded of kstream run needs none"
+
 func environmentError(err error) error {
 	var k *record.KafkaError
+	if errors.As(err, &k) && k.Op == "Connect" && k.Code == kafka.CodeUnreachable {
+		return &exitError{code: exitEnvironment, text: k.Detail, hint: unreachableHint}
+	}
 	if errors.As(err, &k) && k.Exit != 0 {
 		return &exitError{code: k.Exit, text: k.Error()}
 	}
@@ -321,7 +335,7 @@ func jobOptions(plan *topology.Plan, f *runFlags, e *environment, log *slog.Logg
 		Stdin: os.Stdin, Stdout: e.out, Host: host, PID: os.Getpid(), Version: version(),
 		Random: rand.Uint64, Jitter: rand.Float64, Accept: f.accept, FromNone: f.from == "none",
 		Reset: f.reset, Until: f.until, MaxRecords: f.maxRecords, Drain: f.drain,
-		Parallelism: parallelismOf(plan), Events: s.event,
+		Parallelism: parallelismOf(plan), Events: s.event, Development: f.embedded,
 	}
 }
 

@@ -237,6 +237,10 @@ func openSavepoint(ctx context.Context, path string, whole bool) (s *savepoint.S
 	}
 	root.Close()
 	var damage *savepoint.DamagedError
+	if _, missing := os.Stat(filepath.Join(path, savepoint.ManifestName)); errors.Is(missing, fs.ErrNotExist) {
+		return nil, nil, &exitError{code: exitMissing, text: fmt.Sprintf("there is no savepoint at %s: the directory has no %s", path, savepoint.ManifestName),
+			hint: "kstream savepoint ls DIR shows those below a directory"}
+	}
 	if errors.As(err, &damage) {
 		hint := "take another savepoint; nothing of this one was used"
 		if errors.Is(err, savepoint.ErrNewerFormat) {
@@ -283,6 +287,9 @@ func savepointListCommand() *cobra.Command {
 			dir := savepointsDir
 			if len(args) > 0 {
 				dir = args[0]
+				if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+					return &exitError{code: exitMissing, text: "there is no directory " + dir}
+				}
 			}
 			paths, err := findSavepoints(dir)
 			if err != nil {
