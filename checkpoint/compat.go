@@ -64,8 +64,11 @@ type Intent struct {
 // language. The changes are in the order of the uids, sources first, what is gone
 // last.
 func Compare(old, now Fingerprint, in Intent) []Change {
-	c := comparison{in: in, old: map[string]NodePrint{}, now: map[string]NodePrint{}}
+	c := comparison{in: in, old: map[string]NodePrint{}, now: map[string]NodePrint{}, taken: map[string]bool{}}
 	for _, n := range old.Nodes {
+		if _, twice := c.old[c.moved(n.UID)]; twice {
+			c.taken[c.moved(n.UID)] = true
+		}
 		c.old[c.moved(n.UID)] = n
 	}
 	for _, n := range now.Nodes {
@@ -81,6 +84,8 @@ func Compare(old, now Fingerprint, in Intent) []Change {
 		switch {
 		case !ok:
 			changes = append(changes, c.added(n))
+		case c.taken[n.UID]:
+			changes = append(changes, takenTwice(n.UID, "state"))
 		case in.Reset[n.UID]:
 			changes = append(changes, Change{Mark: MarkChanged, UID: n.UID, Old: before.UID, Text: "starts empty (--reset)", Empty: true})
 		default:
@@ -113,6 +118,13 @@ func (in *Intent) accepts(needs string) bool {
 type comparison struct {
 	in       Intent
 	old, now map[string]NodePrint // by the uid of the plan
+	taken    map[string]bool      // by the uid of the plan: the checkpoint has state of more than one for it
+}
+
+// takenTwice refuses a move onto a uid that has something of its own.
+func takenTwice(uid, what string) Change {
+	return Change{Mark: MarkRefused, UID: uid, Text: "moved here, but the checkpoint has " + what + " of this id already", Verdict: Refused,
+		Hint: "move it to an id that was never used"}
 }
 
 func (c *comparison) moved(uid string) string {
@@ -136,7 +148,10 @@ func (c *comparison) parallelism(old, now int) Change {
 // compared where they are read.
 func (c *comparison) ends(old, now []EndPrint) []Change {
 	before := map[string]EndPrint{}
+	twice := map[string]bool{}
 	for _, e := range old {
+		was, ok := before[c.moved(e.UID)]
+		twice[c.moved(e.UID)] = ok && (was.Source || e.Source)
 		before[c.moved(e.UID)] = e
 	}
 	var changes []Change
@@ -148,6 +163,8 @@ func (c *comparison) ends(old, now []EndPrint) []Change {
 		case !ok && len(old) == 0:
 		case !ok:
 			changes = append(changes, Change{Mark: MarkNew, UID: e.UID, Text: "new"})
+		case twice[e.UID]:
+			changes = append(changes, takenTwice(e.UID, "positions"))
 		case e.Source && len(topicsLost(was.Text, e.Text)) > 0 && !c.in.Reset[e.UID]:
 			lost := strings.Join(topicsLost(was.Text, e.Text), ", ")
 			changes = append(changes, Change{Mark: MarkChanged, UID: e.UID, Text: was.Text + " -> " + e.Text + ": the positions of " + lost + " would be lost",

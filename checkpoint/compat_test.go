@@ -131,3 +131,20 @@ func TestDecide(t *testing.T) {
 		t.Error("what is accepted is refused")
 	}
 }
+
+// TestCompareMovedOntoAnother: a move may not take the state or the positions of
+// another id away, whichever of the two stands first.
+func TestCompareMovedOntoAnother(t *testing.T) {
+	for _, olds := range [][]string{{"a", "b"}, {"b", "a"}} {
+		old, now := Fingerprint{}, Fingerprint{Nodes: []NodePrint{counted("b")}, Ends: []EndPrint{{UID: "source:b", Source: true}}}
+		for _, uid := range olds {
+			old.Nodes = append(old.Nodes, counted(uid))
+			old.Ends = append(old.Ends, EndPrint{UID: "source:" + uid, Source: true})
+		}
+		moved := map[string]string{"a": "b", "source:a": "source:b"}
+		changes := Compare(old, now, Intent{Moved: moved})
+		if _, refused, _ := Decide(changes); refused != 2 {
+			t.Errorf("%v: %d refused, want 2:\n%s", olds, refused, text(changes))
+		}
+	}
+}

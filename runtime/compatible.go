@@ -121,6 +121,16 @@ func (j *Job) movedTo(uid string) string {
 	return uid
 }
 
+// movedPositions are positions under the names that sources have now: a source
+// that was renamed goes on where it was.
+func (j *Job) movedPositions(positions []checkpoint.SourcePosition) []checkpoint.SourcePosition {
+	positions = slices.Clone(positions)
+	for i := range positions {
+		positions[i].UID = j.movedTo(positions[i].UID)
+	}
+	return positions
+}
+
 // conversion is how the entries of a step have to be written anew, nil if they
 // can stay as they are.
 func (l *life) conversion(from *checkpoint.Record, oldUID, newUID string) *operator.Conversion {

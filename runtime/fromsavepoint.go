@@ -114,12 +114,25 @@ func (l *life) switchTo(ctx context.Context, n checkpoint.Epoch, origin string) 
 	if err := l.writeRecord(ctx, n); err != nil {
 		return 0, 0, err
 	}
+	l.job.switching = l.owner.ID()
 	if writes, err = l.producer.End(ctx); err != nil {
 		return 0, writes, err
 	}
 	l.restored, l.positions, l.collected, l.restoredChains = l.epochRecord, l.epochRecord.Sources, nil, nil
 	l.changelog.Ends = l.restored.Changelog.Ends
 	return n, writes, nil
+}
+
+// switchedBefore follows a switch whose end was never answered, but whose record
+// is there: what the job was to begin with is its state, and not to be begun
+// with again.
+func (l *life) switchedBefore(r *checkpoint.Record) {
+	j := l.job
+	if j.switching == "" || r.Owner.ID() != j.switching {
+		return
+	}
+	l.anew = l.anew || j.fromNone
+	j.from, j.fromNone = nil, false
 }
 
 // savedPositions are the positions of a savepoint as they hold on this cluster.
@@ -130,7 +143,7 @@ func (l *life) savedPositions(ctx context.Context, saved *checkpoint.Record) ([]
 		return nil, refuse(6, "say what its offsets mean here: --offsets same (the topics are copies with equal offsets), or --offsets timestamp",
 			"the savepoint is of the cluster %s, this is %s", from.Savepoint.Checkpoint.ClusterID, l.broker.ClusterID)
 	}
-	positions := slices.Clone(saved.Sources)
+	positions := l.job.movedPositions(saved.Sources)
 	if from.Offsets == "" {
 		return positions, nil
 	}

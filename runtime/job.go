@@ -91,7 +91,8 @@ type Job struct {
 	broker      record.Broker
 	storedParts int
 	fromNone    bool
-	from        *From // until its state is this job's
+	from        *From  // until its state is this job's
+	switching   string // the owner of the last record that was to make it so
 	reset       map[string]bool
 	resetFrom   *checkpoint.Epoch          // c when --reset was first applied
 	latest      map[string][]record.Offset // what "latest" was when this process looked first

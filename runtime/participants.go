@@ -93,7 +93,7 @@ func (l *life) recoverSinks(ctx context.Context) error {
 		}
 		w := stagedfile.New(dir, stagedfile.Options{Pipeline: l.job.plan.Name, Dir: abs, Base: path.Base(s.Spec.File.Path), Compression: s.Spec.File.Compression})
 		p.sinks[s.Spec.UID] = w
-		if err := l.recovered(w.Recover(ctx, l.participant(), l.handlesIn(s.Spec.UID, abs))); err != nil {
+		if err := l.recovered(w.Recover(ctx, l.participant(), l.handlesIn(abs))); err != nil {
 			return err
 		}
 	}
@@ -142,10 +142,11 @@ func handleOf(h checkpoint.Handle) twophase.Handle {
 	return twophase.Handle{Epoch: h.Epoch, Owner: h.Owner, Opaque: h.Data}
 }
 
-// handlesIn are the open handles of a sink whose files are in a directory.
-func (l *life) handlesIn(uid, dir string) (all []twophase.Handle) {
+// handlesIn are the open handles whose files are in a directory, of whatever sink:
+// one that was renamed finds what it staged under its old name.
+func (l *life) handlesIn(dir string) (all []twophase.Handle) {
 	for _, h := range l.parts.open {
-		if d, err := stagedfile.DirOf(h.Data); err == nil && d == dir && h.Sink == uid {
+		if d, err := stagedfile.DirOf(h.Data); err == nil && d == dir {
 			all = append(all, handleOf(h))
 		}
 	}

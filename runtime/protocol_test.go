@@ -275,3 +275,19 @@ func TestCalm(t *testing.T) {
 		}
 	})
 }
+
+// TestSwitchIsNotDoneTwice: the record of a restore whose end was never answered
+// is found; the restore is not refused because of it, nor done again.
+func TestSwitchIsNotDoneTwice(t *testing.T) {
+	j := testJob()
+	ours, other := checkpoint.Owner{Number: 2}, checkpoint.Owner{Number: 1}
+	j.from, j.fromNone, j.switching = &From{}, true, ours.ID()
+	j.life.switchedBefore(&checkpoint.Record{Owner: other})
+	if j.from == nil || !j.fromNone {
+		t.Fatal("the switch did not happen, and is forgotten")
+	}
+	j.life.switchedBefore(&checkpoint.Record{Owner: ours})
+	if j.from != nil || j.fromNone || !j.life.anew {
+		t.Fatal("the switch has happened, and is to be done again")
+	}
+}

@@ -21,6 +21,10 @@ func (l *life) readRecord(ctx context.Context) (c checkpoint.Epoch, writes int, 
 		return 0, 0, err
 	}
 	l.job.resetUntil(r)
+	if r != nil {
+		r.Sources = l.job.movedPositions(r.Sources)
+		l.switchedBefore(r)
+	}
 	if err := l.checkInputs(r); err != nil {
 		return 0, 0, err
 	}

@@ -105,8 +105,11 @@ func (l *life) locateSources(ctx context.Context) error {
 // inProcess is the position of a source inside the process: the number of the
 // next record, or the byte position of standard input.
 func (l *life) inProcess(s *topology.Source) checkpoint.SourcePosition {
-	if p, ok := l.known(s.Spec, s.Spec.Name, 0); ok {
-		return p
+	for _, p := range l.positions { // one that was moved had another name
+		if p.UID == s.Spec.UID && p.TopicID == (record.TopicID{}) && !l.job.isReset(p.UID) {
+			p.Topic = s.Spec.Name
+			return p
+		}
 	}
 	return checkpoint.SourcePosition{UID: s.Spec.UID, Topic: s.Spec.Name, LeaderEpoch: -1,
 		Watermark: record.MinTimestamp, Stop: -1}

@@ -56,6 +56,28 @@ func TestStepMoved(t *testing.T) {
 	u.goesOn()
 }
 
+// TestSourceMoved goes on where the source was under its old name.
+func TestSourceMoved(t *testing.T) {
+	u := ran(t)
+	renamed := []string{"  in:\n    topic", "  input:\n    topic", "from: in\n", "from: input\n", "from: in\n", "from: input\n",
+		"max_parallelism: 4", "max_parallelism: 4\nmoved: {source:in: source:input}"}
+	u.file("p.yaml", countsYAML, renamed...)
+	u.do(0, "plan", "p.yaml").prints("source:input")
+	u.goesOn()
+	u.file("p.yaml", countsYAML, renamed[:6]...)
+	u.cluster.write("in", countRow("b", 7, 3100))
+	u.do(0, "run", "p.yaml", "--max-records", "1")
+	u.both([]string{`{"k":"b","n":3,"total":13}`, `{"k":"b","n":4,"total":20}`}, []string{windowRow("b", 2, 1)})
+}
+
+// TestSourceMovedFromASavepoint does the same while it restores.
+func TestSourceMovedFromASavepoint(t *testing.T) {
+	u, path := saved(t)
+	u.file("p.yaml", countsYAML, "  in:\n    topic", "  input:\n    topic", "from: in\n", "from: input\n",
+		"max_parallelism: 4", "max_parallelism: 4\nmoved: {source:in: source:input}")
+	u.goesOn("--from", path, "-y")
+}
+
 // TestStateDropped: a step that is gone needs a word.
 func TestStateDropped(t *testing.T) {
 	u := ran(t)
