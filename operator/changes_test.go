@@ -25,7 +25,6 @@ type changePipeline struct {
 	keep   func(changeRow) bool
 	key    func(changeRow) string
 	spread bool // each row is there twice, with its index in n
-	second string
 }
 
 var changeKeeps = []struct {

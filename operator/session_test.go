@@ -187,7 +187,6 @@ type sessionCase struct {
 	job   *job
 	model *sessionModel
 	what  string
-	late  int
 }
 
 func newSessionCase(t *testing.T, r *rand.Rand, light bool) *sessionCase {

@@ -49,7 +49,6 @@ func (l topList) append(b []byte) []byte {
 type topRows struct {
 	spec    *topology.TopN
 	scratch []byte
-	row     []byte
 }
 
 // place is where a row with these order values goes in a list, which must not

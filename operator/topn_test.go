@@ -18,7 +18,6 @@ type topRow struct {
 	n    record.Value
 	name record.Value
 	at   record.Timestamp
-	win  record.Timestamp
 }
 
 func (r topRow) text() string {
