@@ -65,6 +65,7 @@ func TestTheClockClosesWindowsWhenNothingComes(t *testing.T) {
 		time.Sleep(time.Until(begin.Add(3 * time.Second)))
 		sendClockRow(t, x)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(ends) != 1 || !at[0].Equal(end(ends[0])) || !at[0].Equal(begin.Add(10*time.Second)) {
 			t.Fatalf("results %v at %v, want one at %v", ends, at, begin.Add(10*time.Second))
 		}
