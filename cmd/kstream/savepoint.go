@@ -21,7 +21,6 @@ import (
 	"kstream/record"
 	"kstream/runtime"
 	"kstream/savepoint"
-	"kstream/state"
 )
 
 func savepointCommand() *cobra.Command {
@@ -115,35 +114,21 @@ func createOffline(path string, env *envFlags, to, format string, quiet bool) er
 	if err != nil {
 		return err
 	}
-	config, err := kafkaConfig(plan.Spec.Kafka, quietLog())
-	if err != nil {
-		return err
-	}
-	ctx, stop := untilSignal()
-	defer stop()
-	client, err := connector(config)(ctx)
-	if err != nil {
-		return environmentError(err)
-	}
-	defer client.Close()
-	temp, err := os.MkdirTemp("", "kstream-savepoint-")
-	if err != nil {
-		return &exitError{code: exitEnvironment, text: err.Error()}
-	}
-	defer os.RemoveAll(temp)
 	began := time.Now()
-	m, err := runtime.TakeOffline(ctx, &runtime.Offline{
-		Plan: plan, Client: client, FS: state.DiskFS(), Dir: temp, Version: version(),
-		Make: func(n checkpoint.Epoch) (savepoint.Directory, error) {
+	var m *savepoint.Manifest
+	err = offline(plan, "kstream-savepoint-", func(ctx context.Context, o *runtime.Offline) (err error) {
+		o.Make = func(n checkpoint.Epoch) (savepoint.Directory, error) {
 			if to == "" {
 				to = filepath.Join(plan.Spec.Savepoints, plan.Name, runtime.SavepointName(time.Now(), n))
 			}
 			return runtime.NewDirectory(to)
-		},
-		Progress: progressLine(quiet || format == "json", "reading the changelog"),
+		}
+		o.Progress = progressLine(quiet || format == "json", "reading the changelog")
+		m, err = runtime.TakeOffline(ctx, o)
+		return err
 	})
 	if err != nil {
-		return commandError(err)
+		return err
 	}
 	return printSavepoint(os.Stdout, format, to, m, time.Since(began))
 }

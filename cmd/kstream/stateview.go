@@ -108,6 +108,15 @@ func (f *stateFlags) ask(a *asker, name string, do stateLook) error {
 
 // viewOffline reads the changelog of a job that does not run.
 func viewOffline(plan *topology.Plan, quiet bool, fn func(*runtime.StateView) error) error {
+	return offline(plan, "kstream-state-", func(ctx context.Context, o *runtime.Offline) error {
+		o.Progress = progressLine(quiet, "reading the changelog")
+		return runtime.ViewOffline(ctx, o, fn)
+	})
+}
+
+// offline does something with what the cluster has of a job that does not run;
+// temp is the name of a directory for it, which is removed.
+func offline(plan *topology.Plan, temp string, do func(context.Context, *runtime.Offline) error) error {
 	config, err := kafkaConfig(plan.Spec.Kafka, quietLog())
 	if err != nil {
 		return err
@@ -119,14 +128,12 @@ func viewOffline(plan *topology.Plan, quiet bool, fn func(*runtime.StateView) er
 		return environmentError(err)
 	}
 	defer client.Close()
-	temp, err := os.MkdirTemp("", "kstream-state-")
+	dir, err := os.MkdirTemp("", temp)
 	if err != nil {
 		return &exitError{code: exitEnvironment, text: err.Error()}
 	}
-	defer os.RemoveAll(temp)
-	err = runtime.ViewOffline(ctx, &runtime.Offline{Plan: plan, Client: client, FS: state.DiskFS(), Dir: temp,
-		Progress: progressLine(quiet, "reading the changelog")}, fn)
-	if err != nil {
+	defer os.RemoveAll(dir)
+	if err := do(ctx, &runtime.Offline{Plan: plan, Client: client, FS: state.DiskFS(), Dir: dir, Version: version()}); err != nil {
 		return commandError(err)
 	}
 	return nil
